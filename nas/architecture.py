@@ -1,0 +1,118 @@
+"""What a trial *is*: one architecture, frozen, with a digest. Standard library only."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+from nas.errors import RequestError
+
+CELLS = ("lstm", "gru")
+HISTORIES = ("daily", "pooled")
+FEATURES = ("calendar", "discount", "promotion", "profile")
+PRECISIONS = ("fp32", "int8")
+RECENT_DAYS = 14
+"""With ``history="pooled"`` the last 14 days stay daily; older ones become weekly means."""
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """One compact recurrent forecaster together with how it is deployed.
+
+    Attributes:
+        cell: Recurrent cell, ``lstm`` or ``gru``.
+        layers: Stacked recurrent layers.
+        hidden: Hidden units per layer.
+        window: Lookback window in days, a multiple of 7.
+        history: ``daily`` steps, or ``pooled``: weekly means, then 14 daily steps.
+        features: Feature groups that the network sees besides sales: ``calendar`` (inside
+            the graph), ``discount`` (historic covariates), ``promotion`` (future-known
+            covariates), ``profile`` (mean of each weekday over the window).
+        embedding: Width of the embedding of each static id; 0 leaves them out.
+        head: Hidden width of the forecast head; 0 is one linear layer.
+        precision: ``fp32``, or ``int8`` weights quantized dynamically by the runtime.
+        threads: Intra-op threads of the runtime on the device.
+    """
+
+    cell: str = "lstm"
+    layers: int = 1
+    hidden: int = 32
+    window: int = 56
+    history: str = "daily"
+    features: tuple[str, ...] = ("calendar", "discount", "promotion", "profile")
+    embedding: int = 8
+    head: int = 32
+    precision: str = "fp32"
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "features", tuple(sorted(self.features)))
+        for problem in self._problems():
+            raise RequestError(f"This architecture is not possible: {problem}.")
+
+    def _problems(self) -> list[str]:
+        found = []
+        for name, allowed in (("cell", CELLS), ("history", HISTORIES), ("precision", PRECISIONS)):
+            if getattr(self, name) not in allowed:
+                found.append(f"{name} is {getattr(self, name)!r}, expected one of {', '.join(allowed)}")
+        if unknown := set(self.features) - set(FEATURES):
+            found.append(f"unknown features {sorted(unknown)}, expected some of {', '.join(FEATURES)}")
+        for name, least in (("layers", 1), ("hidden", 1), ("embedding", 0), ("head", 0), ("threads", 1)):
+            if getattr(self, name) < least:
+                found.append(f"{name} is {getattr(self, name)}, expected at least {least}")
+        if self.window < 7 or self.window % 7:
+            found.append(f"window is {self.window} days, expected a multiple of 7 (whole weeks)")
+        elif self.history == "pooled" and self.window <= RECENT_DAYS:
+            found.append(f"history is pooled over a window of {self.window} days, expected more than {RECENT_DAYS}")
+        if self.cell == "gru" and self.precision == "int8":
+            found.append("onnxruntime has no int8 GRU kernel; use precision fp32 or cell lstm")
+        return found
+
+    @property
+    def steps(self) -> int:
+        """Recurrent steps that the network takes for one forecast."""
+        if self.history == "daily":
+            return self.window
+        return (self.window - RECENT_DAYS) // 7 + RECENT_DAYS
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over everything that makes this architecture what it is."""
+        return _digest(self.to_dict())
+
+    @property
+    def network(self) -> Architecture:
+        """The part that is trained: the same network whatever its precision and threads."""
+        return replace(self, precision="fp32", threads=1)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values; ``from_dict`` is its inverse."""
+        return {**asdict(self), "features": list(self.features)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Architecture:
+        """Build from JSON values.
+
+        Raises:
+            RequestError: An unknown key, or values that do not go together.
+        """
+        known = {field.name for field in fields(cls)}
+        if unknown := sorted(set(values) - known):
+            raise RequestError(f"Unknown keys {unknown} in an architecture; expected some of {sorted(known)}.")
+        return cls(**{**values, "features": tuple(values.get("features", FEATURES))})
+
+    def __str__(self) -> str:
+        size = f"{self.layers}x{self.hidden}"
+        groups = "+".join(self.features) or "sales only"
+        return (
+            f"{self.cell} {size}, {self.window} d {self.history}, {groups}, "
+            f"emb {self.embedding}, head {self.head}, {self.precision}, {self.threads} thr"
+        )
+
+
+def _digest(values: Mapping[str, Any]) -> str:
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,1 @@
+"""Forecasters and their training; the room where torch lives."""

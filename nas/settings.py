@@ -1,0 +1,37 @@
+"""Every setting once: name, default, help. Each is read from the environment as ``NAS_<NAME>``."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Settings of one process, read once from the environment at start."""
+
+    model_config = SettingsConfigDict(env_prefix="NAS_", frozen=True)
+
+    home: Path = Field(Path("~/.local/share/nas"), description="Folder for the database, blobs and cached data sets.")
+    database_url: str = Field("", description="SQLAlchemy URL; empty means SQLite in NAS_HOME.")
+    host: str = Field("127.0.0.1", description="Address that `nas serve` binds; only loopback is allowed.")
+    port: int = Field(8765, ge=0, le=65535, description="Port that `nas serve` binds.")
+    url: str = Field("http://127.0.0.1:8765", description="Service that the command line talks to.")
+    cluster: str = Field("", description="Dask scheduler for training (tls://…); empty starts a local cluster.")
+    cluster_insecure: bool = Field(False, description="1 allows a plain tcp:// scheduler off loopback.")
+    train_workers: int = Field(2, ge=1, description="Trainings at a time on the local cluster, one thread each.")
+    lease_ttl: float = Field(10.0, gt=0, description="Seconds after which work without a heartbeat may be taken over.")
+    attempts: int = Field(3, ge=1, description="Attempts per trial when a device or the controller breaks.")
+    log_level: str = Field("INFO", description="Least level that is logged: DEBUG, INFO, WARNING or ERROR.")
+
+    @cached_property
+    def folder(self) -> Path:
+        """``NAS_HOME``, absolute."""
+        return self.home.expanduser().absolute()
+
+    @property
+    def database(self) -> str:
+        """The database URL that is really used."""
+        return self.database_url or f"sqlite:///{self.folder / 'nas.sqlite'}"
