@@ -13,6 +13,7 @@
     └── Fault                   something broke while working
         ├── CandidateFault      blame the architecture: never tried again
         ├── ControllerFault     blame this side: tried again, bounded
+        │   └── BlobLost            a file is missing or damaged on the device: sent again
         └── DeviceFault         blame the device: tried again, bounded
             ├── DeviceUnreachable   no answer, or it stopped answering
             ├── DeviceBusy          another agent holds the device
@@ -83,6 +84,10 @@ class CandidateFault(Fault):
 
 class ControllerFault(Fault):
     """This side broke; another attempt may succeed."""
+
+
+class BlobLost(ControllerFault):
+    """A model or its inputs are missing or damaged on the device; sending them again mends it."""
 
 
 class DeviceFault(Fault):

@@ -100,6 +100,11 @@ class SearchRequest(_Frozen):
     seed: int = Field(0, ge=0, lt=2**31)
     training: Training = Training()
 
+    @property
+    def limits(self) -> dict[str, float]:
+        """The constraints by name."""
+        return {str(name): limit for name, limit in self.constraints.items()}
+
     @model_validator(mode="after")
     def _distinct(self) -> Self:
         for name in ("objectives", "devices"):

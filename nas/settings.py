@@ -34,4 +34,5 @@ class Settings(BaseSettings):
     @property
     def database(self) -> str:
         """The database URL that is really used."""
-        return self.database_url or f"sqlite:///{self.folder / 'nas.sqlite'}"
+        path = str(self.folder / "nas.sqlite").replace("%", "%25").replace("?", "%3F")  # as SQLAlchemy 2.1 reads a URL
+        return self.database_url or f"sqlite:///{path}"

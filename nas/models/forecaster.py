@@ -87,7 +87,7 @@ class Forecaster(nn.Module):
         Returns:
             ``[batch, horizon]`` in sales units, never negative.
         """
-        return self.unclamped(past, past_mask, past_time, future, future_time, static).clamp(min=0.0)
+        return torch.relu(self.unclamped(past, past_mask, past_time, future, future_time, static))
 
     def unclamped(
         self, past: Tensor, past_mask: Tensor, past_time: Tensor, future: Tensor, future_time: Tensor, static: Tensor
@@ -106,7 +106,8 @@ class Forecaster(nn.Module):
         if self.architecture.head:
             hidden = torch.relu(hidden)
         base = _repeat(profile, self.shape.horizon) if self.profile else torch.ones_like(level[:, :1])
-        return (base + self.out(hidden).squeeze(-1)) * scale
+        forecast: Tensor = (base + self.out(hidden).squeeze(-1)) * scale
+        return forecast
 
     def _encode(self, past: Tensor, mask: Tensor, time: Tensor, level: Tensor, profile: Tensor) -> Tensor:
         """The encoder's last hidden state, ``[batch, hidden]``."""
@@ -118,7 +119,8 @@ class Forecaster(nn.Module):
             old = steps[:, :-RECENT_DAYS]
             weekly = old.reshape(-1, old.shape[1] // 7, 7, old.shape[2]).mean(2)
             steps = torch.cat([weekly, steps[:, -RECENT_DAYS:]], 1)
-        return self.encoder(steps)[0][:, -1]
+        states: Tensor = self.encoder(steps)[0]
+        return states[:, -1]
 
     def _day_features(self, futr: Tensor, time: Tensor, profile: Tensor) -> Tensor:
         """What is known of each day whether it lies behind or ahead: ``[batch, days, features]``."""

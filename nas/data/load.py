@@ -1,0 +1,30 @@
+"""From a spec to a panel: source -> check -> dense arrays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nas.data import sources
+from nas.data.dense import to_panel
+from nas.data.panel import Panel
+from nas.data.split import days_needed
+from nas.request import DataSpec
+
+
+def load_panel(spec: DataSpec, cache_folder: Path) -> Panel:
+    """Load, check and lay out the data that a request asks for.
+
+    Args:
+        spec: Which data, which columns, which split.
+        cache_folder: Where a source may keep what is costly to make.
+
+    Raises:
+        DataError: The data cannot be used; carries every problem.
+        MissingExtra: The source's package is not installed.
+    """
+    from nas.data.check import check  # noqa: PLC0415 - pandas takes half a second, and only loading needs it
+
+    table = sources.load(spec, cache_folder)
+    needed = days_needed(spec.horizon, spec.validation_days, spec.test_days)
+    columns = check(table, fill=spec.fill, days_needed=needed)
+    return to_panel(columns, table.hist, table.futr, fill=spec.fill, largest=spec.series)

@@ -1,0 +1,63 @@
+"""Which device, and how it is reached."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from nas.errors import RequestError
+
+TRANSPORTS = ("local", "ssh")
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+_HOST_KEY = re.compile(r"[a-z0-9@.-]+ [A-Za-z0-9+/]+={0,2}")
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """One enrolled device. It holds the name of a key file, never a secret.
+
+    Attributes:
+        name: What users call it: small letters, digits and dashes.
+        transport: ``local`` (pipes to this computer) or ``ssh``.
+        host: Address for ``ssh``.
+        port: Port for ``ssh``.
+        user: Login name for ``ssh``.
+        key: Path of the private key on the controller; empty uses no key, so that login is refused.
+        host_key: The pinned host key, for example ``ssh-ed25519 AAAA…``; empty means never enrolled.
+        python: The interpreter on the device, 3.8 or newer.
+        root: Folder on the device for the agent and its blobs; relative to the user's home for ``ssh``.
+    """
+
+    name: str
+    transport: str
+    host: str = ""
+    port: int = 22
+    user: str = ""
+    key: str = ""
+    host_key: str = ""
+    python: str = "python3"
+    root: str = ".nas-agent"
+
+    def __post_init__(self) -> None:
+        for problem in self._problems():
+            raise RequestError(f"The device {self.name!r} is not possible: {problem}.")
+
+    def _problems(self) -> list[str]:
+        found = []
+        if not _NAME.fullmatch(self.name):
+            found.append("expected a name of at most 63 small letters, digits and dashes, such as pi4-kitchen")
+        if self.transport not in TRANSPORTS:
+            found.append(f"transport is {self.transport!r}, expected one of {', '.join(TRANSPORTS)}")
+        if not 1 <= self.port <= 65535:
+            found.append(f"port is {self.port}, expected 1 to 65535")
+        if self.transport == "ssh" and not (self.host and self.user):
+            found.append("the ssh transport needs a host and a user")
+        if self.host_key and not _HOST_KEY.fullmatch(self.host_key):
+            found.append("host_key is not of the form `ssh-ed25519 AAAA…`; take the line that enrolment shows")
+        for field in ("host", "user", "key", "python", "root"):
+            value = getattr(self, field)
+            if any(ord(letter) < 32 for letter in value) or value.startswith("-"):
+                found.append(f"{field} is {value!r}, expected no control characters and no leading dash")
+        if not self.python or not self.root:
+            found.append("python and root must not be empty")
+        return found

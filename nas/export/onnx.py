@@ -1,0 +1,199 @@
+"""A forecaster as an ONNX artifact: exported, stripped, quantized where asked, and compared with torch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx_ir
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+from onnx_ir.passes.common import ClearMetadataAndDocStringPass, RemoveUnusedNodesPass
+from onnxscript.optimizer import fold_constants
+
+from nas import __version__
+from nas.architecture import Architecture
+from nas.data.windows import INPUTS
+from nas.errors import CandidateFault
+from nas.models.forecaster import Forecaster, Shape, example_inputs
+
+OUTPUT = "forecast"
+FP32_TOLERANCE = 1e-4
+"""Largest difference from torch that fp32 may show, relative to the mean forecast."""
+_QUANTIZED_OPERATORS = ("LSTM", "MatMul", "Gather")
+_ANY_SIZE = 2**40
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """An ONNX file in memory, and what is needed to measure it.
+
+    Attributes:
+        model: The serialized ONNX model.
+        inputs: One example request, batch 1.
+        graph: SHA-256 of the graph with its shapes but without its weights; models that share it
+            cost the same on a device.
+        parity: Largest difference from torch over the example requests, relative to their mean
+            forecast. For int8 it is the price of quantization, not an error.
+        seconds: How long the export took.
+    """
+
+    architecture: Architecture
+    model: bytes
+    inputs: Arrays
+    graph: str
+    parity: float
+    seconds: float
+
+
+def export(model: Forecaster) -> Artifact:
+    """Export a forecaster in the precision of its architecture.
+
+    Raises:
+        CandidateFault: The exported fp32 model does not compute what torch computes.
+    """
+    started = time.perf_counter()
+    model = model.eval()
+    fp32 = _stripped(_traced(model), model.architecture, model.shape)
+    int8 = model.architecture.precision == "int8"
+    data = _quantized(fp32) if int8 else fp32.SerializeToString()
+    difference = parity(model, data)
+    if not int8 and difference > FP32_TOLERANCE:
+        raise CandidateFault(
+            f"The exported model differs from torch by {difference:.1e} of the mean forecast, expected at most "
+            f"{FP32_TOLERANCE:.0e}; this architecture cannot be exported faithfully ({model.architecture})."
+        )
+    inputs = as_arrays(example_inputs(model.architecture, model.shape))
+    return Artifact(
+        model.architecture, data, inputs, graph_digest(data), difference, round(time.perf_counter() - started, 3)
+    )
+
+
+def export_untrained(architecture: Architecture, shape: Shape) -> Artifact:
+    """Export with random weights: latency and memory do not depend on them."""
+    torch.manual_seed(0)
+    return export(Forecaster(architecture, shape))
+
+
+def as_arrays(tensors: tuple[torch.Tensor, ...]) -> dict[str, NDArray[Any]]:
+    """Name the six input tensors and hand them over as numpy arrays."""
+    return {name: tensor.numpy() for name, tensor in zip(INPUTS, tensors, strict=True)}
+
+
+def forecast(model: bytes, inputs: Arrays, threads: int = 1) -> NDArray[np.float32]:
+    """Run an exported model here, ``[batch, horizon]`` in sales units."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    wanted = {spec.name for spec in session.get_inputs()}
+    outputs = session.run([OUTPUT], {name: array for name, array in inputs.items() if name in wanted})
+    result: NDArray[np.float32] = outputs[0]
+    return result
+
+
+def parity(model: Forecaster, data: bytes, batch: int = 16) -> float:
+    """Largest absolute difference between torch and onnxruntime, relative to torch's mean forecast."""
+    tensors = example_inputs(model.architecture, model.shape, batch)
+    with torch.no_grad():
+        expected = model(*tensors).numpy()
+    found = forecast(data, as_arrays(tensors))
+    return float(np.abs(found - expected).max() / max(float(np.abs(expected).mean()), 1e-9))
+
+
+def graph_digest(data: bytes) -> str:
+    """SHA-256 over nodes, attributes, shapes and types; the values of float and int8 weights are left out."""
+    model = onnx.load_from_string(data)
+    weights = (onnx.TensorProto.FLOAT, onnx.TensorProto.INT8, onnx.TensorProto.UINT8)
+    for tensor in model.graph.initializer:
+        if tensor.data_type in weights:
+            for field in ("raw_data", "float_data", "int32_data"):
+                tensor.ClearField(field)
+    del model.metadata_props[:]
+    return hashlib.sha256(model.SerializeToString(deterministic=True)).hexdigest()
+
+
+def _traced(model: Forecaster) -> onnx.ModelProto:
+    # A batch of 1 would be frozen into the graph, so the example has two rows.
+    arguments = example_inputs(model.architecture, model.shape, batch=2)
+    batch = torch.export.Dim("batch")
+    with _quiet():
+        program = torch.onnx.export(
+            model,
+            arguments,
+            dynamo=True,
+            dynamic_shapes=tuple({0: batch} for _ in arguments),
+            input_names=list(INPUTS),
+            output_names=[OUTPUT],
+            external_data=False,
+            verbose=False,
+        )
+    assert program is not None
+    return program.model_proto
+
+
+def _stripped(model: onnx.ModelProto, architecture: Architecture, shape: Shape) -> onnx.ModelProto:
+    """Without the exporter's notes (they hold local paths), with our own."""
+    intermediate = onnx_ir.serde.deserialize_model(model)
+    # By default the exporter leaves the reordering of larger LSTM weights in the graph, where the
+    # quantizer, which wants plain weights, passes them over.
+    fold_constants(intermediate, input_size_limit=_ANY_SIZE, output_size_limit=_ANY_SIZE)
+    RemoveUnusedNodesPass()(intermediate)
+    ClearMetadataAndDocStringPass()(intermediate)
+    clean = onnx_ir.serde.serialize_model(intermediate)
+    clean.producer_name, clean.producer_version = "edge-nas", __version__
+    notes = {"architecture": architecture.to_dict(), "shape": shape.to_dict(), "digest": architecture.digest}
+    onnx.helper.set_model_props(clean, {f"nas.{key}": json.dumps(value) for key, value in notes.items()})
+    _assert_static_time(clean, architecture, shape)
+    return clean
+
+
+def _assert_static_time(model: onnx.ModelProto, architecture: Architecture, shape: Shape) -> None:
+    """Only the batch may vary: the exporter has been seen to freeze or free axes silently."""
+    expected = {"past": architecture.window, "future": shape.horizon, OUTPUT: shape.horizon}
+    for value in (*model.graph.input, *model.graph.output):
+        if value.name in expected:
+            batch, days = value.type.tensor_type.shape.dim[:2]
+            if not batch.dim_param or days.dim_value != expected[value.name]:
+                raise CandidateFault(
+                    f"The exporter gave {value.name} the shape [{batch.dim_param or batch.dim_value}, "
+                    f"{days.dim_param or days.dim_value}], expected [batch, {expected[value.name]}] ({architecture})."
+                )
+
+
+def _quantized(model: onnx.ModelProto) -> bytes:
+    """Weights as int8, activations quantized per request by the runtime (onnxruntime's dynamic quantization)."""
+    from onnxruntime.quantization import QuantType, quantize_dynamic  # noqa: PLC0415 only int8 needs it
+
+    with tempfile.TemporaryDirectory() as folder, _quiet():
+        target = Path(folder) / "int8.onnx"
+        quantize_dynamic(model, target, op_types_to_quantize=list(_QUANTIZED_OPERATORS), weight_type=QuantType.QInt8)
+        quantized = onnx.load(target)
+    onnx.helper.set_model_props(quantized, {note.key: note.value for note in model.metadata_props})
+    data: bytes = quantized.SerializeToString(deterministic=True)
+    return data
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporter and the quantizer chat on stderr about packages that nobody needs here."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        logging.disable(logging.WARNING)
+        try:
+            yield
+        finally:
+            logging.disable(logging.NOTSET)

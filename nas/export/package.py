@@ -1,0 +1,159 @@
+"""The student package: everything that a store needs, in one zip file with checksums."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nas import __version__
+from nas.architecture import Architecture
+from nas.data.panel import Panel
+from nas.data.split import Split
+from nas.export.card import model_card
+from nas.models.forecaster import Shape
+
+EXAMPLE_SERIES = 3
+_EPOCH = (2000, 1, 1, 0, 0, 0)
+"""Files in the zip carry one fixed time, so that the same student gives the same bytes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Package:
+    """What goes into a package.
+
+    Attributes:
+        models: Precision -> ONNX file.
+        weights: safetensors of the fp32 network.
+        measurements: Precision -> what the device measured of the final form.
+        verification: Precision -> the device's outputs against the trainer's.
+        scorecards: Precision -> part -> scorecard.
+        beside: What else one could deploy: plain LSTM and baselines, on the test weeks.
+        training: The budget that it was trained with.
+        origin: Search, trial, sampler and seed.
+    """
+
+    name: str
+    architecture: Architecture
+    panel: Panel
+    split: Split
+    models: Mapping[str, bytes]
+    weights: bytes
+    measurements: Mapping[str, Any]
+    verification: Mapping[str, Any]
+    scorecards: Mapping[str, Any]
+    beside: Mapping[str, Any]
+    training: Mapping[str, Any]
+    origin: Mapping[str, Any]
+
+
+def pack(package: Package) -> bytes:
+    """Return the package as a zip file; unpacked, everything lies in one folder of the package's name."""
+    files = {
+        **{f"model.{precision}.onnx": model for precision, model in package.models.items()},
+        "weights.safetensors": package.weights,
+        "architecture.json": _json(_architecture(package)),
+        "measurement.json": _json({"measured": package.measurements, "verified": package.verification}),
+        "scorecard.json": _json({"forms": package.scorecards, "beside": package.beside}),
+        "recipe.json": _json(_recipe(package)),
+        "README.md": model_card(package).encode(),
+        "predict.py": Path(__file__).with_name("predict.py").read_bytes(),
+        **_example(package),
+    }
+    sums = "".join(f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in sorted(files.items()))
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in sorted({**files, "SHA256SUMS": sums.encode()}.items()):
+            entry = zipfile.ZipInfo(f"{package.name}/{name}", _EPOCH)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.external_attr = (0o755 if name.endswith(".py") else 0o644) << 16
+            archive.writestr(entry, content)
+    return buffer.getvalue()
+
+
+def _architecture(package: Package) -> dict[str, Any]:
+    """The network, and how a sales table becomes its inputs."""
+    panel = package.panel
+    static = [{"name": n, "values": list(v)} for n, v in zip(panel.stat_names, panel.stat_vocab, strict=True)]
+    return {
+        "made_by": f"edge-nas {__version__}",
+        "architecture": package.architecture.to_dict(),
+        "digest": package.architecture.digest,
+        "shape": Shape.of(panel, package.split.horizon).to_dict(),
+        "columns": {"hist": list(panel.hist_names), "futr": list(panel.futr_names), "stat": static},
+        "models": {precision: f"model.{precision}.onnx" for precision in package.models},
+        "origin": dict(package.origin),
+    }
+
+
+def _recipe(package: Package) -> dict[str, Any]:
+    """How this student was trained, and how to distil it from a teacher with the same network."""
+    return {
+        "network": package.architecture.network.to_dict(),
+        "schedule": {
+            **package.training,
+            "optimizer": "adam",
+            "gradient_clip": 1.0,
+            "learning_rate_rule": "halved after an epoch without progress on validation WAPE",
+        },
+        "loss": {"name": "level_weighted_absolute_error", "weight": "1 / sqrt(mean past sales + 1)"},
+        "teacher": None,
+        "distillation": {
+            "note": "Put a teacher's forecasts here (Parquet: unique_id, cutoff, ds, yhat) to distil this network.",
+            "loss": "(1 - alpha) * loss(student, sales) + alpha * loss(student, teacher)",
+            "alpha": 0.5,
+        },
+        "data": {"panel": package.panel.digest, "train_end": str(package.panel.date(package.split.train_end))},
+    }
+
+
+def _example(package: Package) -> dict[str, bytes]:
+    """The newest days of a few series as CSV, in the form that predict.py reads."""
+    panel, split, window = package.panel, package.split, package.architecture.window
+    origin = split.test_origins[-1]
+    series = np.argsort(-panel.y.sum(axis=1), kind="stable")[:EXAMPLE_SERIES]
+    history: list[list[Any]] = []
+    future: list[list[Any]] = []
+    for s in map(int, series):
+        static = [_word(panel, s, k) for k in range(len(panel.stat_names))]
+        for t in range(max(0, origin - window), origin):
+            if panel.mask[s, t]:
+                numbers = [panel.y[s, t], *panel.hist[s, t], *panel.futr[s, t]]
+                history.append([panel.ids[s], panel.date(t), *map(_number, numbers), *static])
+        ahead = range(origin, origin + split.horizon)
+        future += [[panel.ids[s], panel.date(t), *map(_number, panel.futr[s, t])] for t in ahead]
+    columns = [*panel.hist_names, *panel.futr_names, *panel.stat_names]
+    return {
+        "example/history.csv": _csv(["unique_id", "ds", "y", *columns], history),
+        "example/future.csv": _csv(["unique_id", "ds", *panel.futr_names], future),
+    }
+
+
+def _word(panel: Panel, series: int, column: int) -> str:
+    code = int(panel.stat[series, column])
+    return panel.stat_vocab[column][code - 1] if code else ""
+
+
+def _number(value: np.float32) -> str:
+    """The shortest text that reads back as the same float32."""
+    return np.format_float_positional(value, unique=True, trim="-")
+
+
+def _csv(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return text.getvalue().encode()
+
+
+def _json(value: Mapping[str, Any]) -> bytes:
+    return (json.dumps(value, indent=2, allow_nan=False) + "\n").encode()

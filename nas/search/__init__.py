@@ -1,0 +1,1 @@
+"""The search: propose, measure on the device, train what can be feasible, keep the front."""

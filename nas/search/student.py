@@ -1,0 +1,216 @@
+"""Making a student of a trial: export, measure in its final form, verify on the device, score, pack."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas.architecture import PRECISIONS, Architecture
+from nas.cluster import Cluster
+from nas.data.panel import Panel
+from nas.data.scorecard import Scorecard
+from nas.data.split import Split
+from nas.data.windows import Windows, evaluation
+from nas.devices.fleet import Fleet
+from nas.devices.measurement import Measurement
+from nas.errors import CandidateFault, Conflict
+from nas.export.onnx import Artifact, export
+from nas.export.package import Package, pack
+from nas.models.forecaster import Shape
+from nas.models.training import predict, restore
+from nas.request import SearchRequest
+from nas.search.objectives import costs
+from nas.search.study import trial_seed
+from nas.search.trainer import judge, train_and_score
+from nas.store.rows import Job, Trial
+
+PLAIN = Architecture(
+    cell="lstm", layers=1, hidden=128, window=56, features=("calendar", "discount", "promotion"), embedding=0, head=0
+)
+"""What a user would deploy without a search: one LSTM layer of 128 units, trained alike."""
+VERIFIED_ROWS = 64
+TOLERANCE = {"fp32": 1e-4, "int8": 5e-2}
+"""Mean difference between the device and the trainer, relative to the mean forecast.
+
+int8 rounds activations, and kernels for different processors round differently.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """What a student is made with: data, cluster, device, and a way to tell how far it is."""
+
+    panel: Panel
+    split: Split
+    cluster: Cluster
+    fleet: Fleet
+    device: str
+    alone: Callable[[Mapping[str, Any]], AbstractContextManager[None]]
+    working: Callable[[], AbstractContextManager[None]]
+    tell: Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """One trained model in one precision, with its accuracy and the trainer's own answers."""
+
+    artifact: Artifact
+    validation: Scorecard
+    test: Scorecard
+    expected: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """The device's outputs against the trainer's (torch) on real windows."""
+
+    device: str
+    rows: int
+    mean_difference: float
+    largest_difference: float
+    tolerance: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+
+def make_student(
+    job: Job, trial: Trial, weights: bytes, request: SearchRequest, shop: Workshop, plain: dict[str, Any] | None
+) -> tuple[bytes, dict[str, Any]]:
+    """Export, measure, verify, compare and pack one trial.
+
+    Args:
+        plain: The plain LSTM's figures from an earlier student of this search on this device.
+
+    Returns:
+        The package as a zip file, and what to show of it.
+
+    Raises:
+        CandidateFault: The device computes something else than the trainer.
+        DeviceFault: The device cannot be used.
+    """
+    architecture = Architecture.from_dict(trial.architecture)
+    shop.tell("export")
+    forms = _forms(architecture, weights, shop)
+    shop.tell("measure and verify")
+    measured = {precision: _measured(form, shop) for precision, form in forms.items()}
+    verified = {precision: _verified(form, shop) for precision, form in forms.items()}
+    if plain is None:
+        shop.tell("train the plain LSTM beside it")
+        plain = _plain(request, shop)
+    chosen = architecture.precision
+    winner = {**_figures(forms[chosen].test, measured[chosen]), "parameters": (trial.training or {}).get("parameters")}
+    beside = {"student": winner, "plain_lstm": plain, **_baselines(forms[chosen].test)}
+    shop.tell("pack")
+    package = Package(
+        name=f"student-{job.id}",
+        architecture=architecture,
+        panel=shop.panel,
+        split=shop.split,
+        models={precision: form.artifact.model for precision, form in forms.items()},
+        weights=weights,
+        measurements={precision: found.to_dict() for precision, found in measured.items()},
+        verification={precision: found.to_dict() for precision, found in verified.items()},
+        scorecards={p: {"validation": f.validation.to_dict(), "test": f.test.to_dict()} for p, f in forms.items()},
+        beside=beside,
+        training=request.training.model_dump(),
+        origin={"search": job.search_id, "trial": job.trial, "sampler": request.sampler, "seed": request.seed},
+    )
+    result = {
+        "architecture": architecture.to_dict(),
+        "device": shop.device,
+        "precision": chosen,
+        "beside": beside,
+        "verification": package.verification,
+    }
+    return pack(package), result
+
+
+def trained_forms(
+    architecture: Architecture, weights: bytes, panel: Panel, split: Split, precisions: tuple[str, ...]
+) -> dict[str, Form]:
+    """Runs on a worker: every precision of one trained network, scored; the test weeks are used here only."""
+    forms = {}
+    for precision in precisions:
+        model = restore(replace(architecture, precision=precision), Shape.of(panel, split.horizon), weights)
+        artifact = export(model)
+        expected = predict(model, verification_windows(panel, split, architecture.window))
+        cards = [judge(artifact.model, architecture.window, panel, split, part) for part in ("validation", "test")]
+        forms[precision] = Form(artifact, cards[0], cards[1], expected)
+    return forms
+
+
+def verification_windows(panel: Panel, split: Split, window: int) -> Windows:
+    """The newest window of up to 64 series: real data for the comparison on the device."""
+    newest = evaluation(panel, split.test_origins[-1:], window, split.horizon)
+    names = newest.__dataclass_fields__
+    return Windows(**{name: getattr(newest, name)[:VERIFIED_ROWS] for name in names})
+
+
+def require_scored(trial: Trial) -> str:
+    """The weights' digest of a trial that can become a student.
+
+    Raises:
+        Conflict: It was never trained and scored.
+    """
+    if trial.weights is None or trial.stage != "scored":
+        raise Conflict(
+            f"Trial {trial.number} of search {trial.search_id} is {trial.stage}, so it has no trained weights; "
+            f"choose one that `nas front {trial.search_id}` shows."
+        )
+    return trial.weights
+
+
+def _forms(architecture: Architecture, weights: bytes, shop: Workshop) -> dict[str, Form]:
+    precisions = PRECISIONS if architecture.cell == "lstm" else ("fp32",)
+    panel = shop.cluster.share(shop.panel.digest, shop.panel)
+    with shop.working():
+        return shop.cluster.call(trained_forms, architecture, weights, panel, shop.split, precisions)
+
+
+def _measured(form: Form, shop: Workshop) -> Measurement:
+    artifact = form.artifact
+    with shop.alone(shop.fleet.facts(shop.device)):
+        return shop.fleet.measure(
+            shop.device, artifact.model, artifact.inputs, threads=artifact.architecture.threads, tier="thorough"
+        )
+
+
+def _verified(form: Form, shop: Workshop) -> Verification:
+    """Run real windows on the device and hold its answers against the trainer's."""
+    architecture = form.artifact.architecture
+    windows = verification_windows(shop.panel, shop.split, architecture.window)
+    outputs = shop.fleet.run(shop.device, form.artifact.model, windows.inputs(), threads=architecture.threads)
+    difference = np.abs(outputs["forecast"] - form.expected) / max(float(form.expected.mean()), 1e-9)
+    tolerance = TOLERANCE[architecture.precision]
+    mean, largest = float(difference.mean()), float(difference.max())
+    if not mean <= tolerance:  # NaN fails too
+        raise CandidateFault(
+            f"On {shop.device} the {architecture.precision} model differs from the trainer by {mean:.2g} of the mean "
+            f"forecast, expected at most {tolerance:g}; do not deploy it, and check the runtime on that device."
+        )
+    return Verification(shop.device, len(form.expected), mean, largest, tolerance)
+
+
+def _plain(request: SearchRequest, shop: Workshop) -> dict[str, Any]:
+    """The plain LSTM, trained with the same budget on the same weeks, measured on the same device."""
+    panel, seed = shop.cluster.share(shop.panel.digest, shop.panel), trial_seed(request.seed, 0)
+    with shop.working():
+        trained = shop.cluster.call(train_and_score, PLAIN, panel, shop.split, request.training, seed, None)
+    forms = _forms(PLAIN, trained.learned.weights, shop)
+    figures = _figures(forms["fp32"].test, _measured(forms["fp32"], shop))
+    return {**figures, "parameters": trained.learned.training["parameters"]}
+
+
+def _figures(test: Scorecard, measured: Measurement) -> dict[str, Any]:
+    return {**test.overall, **costs([measured])}
+
+
+def _baselines(test: Scorecard) -> dict[str, Any]:
+    return {name: dict(figures) for name, figures in test.baselines.items()}

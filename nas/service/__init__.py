@@ -1,0 +1,4 @@
+"""The REST service: reads rows and writes requests, and never loads anything heavy.
+
+The only importer of fastapi.
+"""

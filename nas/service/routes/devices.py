@@ -1,0 +1,109 @@
+"""Devices: enrolled here, probed by the controller."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Body, Response, status
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from nas.request import DEVICE_NAME
+from nas.service.context import Db
+from nas.service.problems import responses
+from nas.store import Device, DeviceState, devices
+
+router = APIRouter(prefix="/devices", tags=["devices"])
+
+# No leading dash (it would be read as an option) and no control characters.
+Word = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f-][^\x00-\x1f\x7f]*$", max_length=255)]
+
+
+class _Enrolment(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Annotated[str, Field(pattern=DEVICE_NAME, examples=["pi4"])]
+    python: Word = Field("python3", description="Interpreter on the device, 3.8 or newer.")
+    root: Word = Field(".nas-agent", description="Folder on the device for the agent and its files.")
+
+
+class LocalEnrolment(_Enrolment):
+    """This computer as a device."""
+
+    transport: Literal["local"]
+
+
+class SshEnrolment(_Enrolment):
+    """A device over SSH. The private key stays where it is: only its path is given."""
+
+    transport: Literal["ssh"]
+    host: Word = Field(examples=["192.168.1.40"])
+    port: int = Field(22, ge=1, le=65535)
+    user: Word = Field(examples=["pi"])
+    key: Word = Field(description="Path of the private key on the controller.", examples=["~/.ssh/id_ed25519"])
+    host_key: str = Field("", max_length=4096, description="The pinned host key.", examples=["ssh-ed25519 AAAAC3Nz…"])
+
+    @model_validator(mode="after")
+    def _pinned(self) -> "SshEnrolment":
+        if not self.host_key:
+            raise ValueError(
+                f"host_key is missing, and nothing is sent to a device that may be another one; run `nas devices add "
+                f"{self.name} --host {self.host} --user {self.user}`, which shows the device's key and pins it"
+            )
+        kind, _, encoded = self.host_key.partition(" ")
+        if not kind.isascii() or not encoded.isascii() or not encoded or not encoded.isprintable():
+            raise ValueError("host_key should be a line such as `ssh-ed25519 AAAAC3Nz…`")
+        return self
+
+
+Enrolment = Annotated[LocalEnrolment | SshEnrolment, Field(discriminator="transport")]
+
+
+class DeviceView(BaseModel):
+    """One enrolled device; what its transport does not need is empty."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    name: str = Field(examples=["pi4"])
+    transport: Literal["local", "ssh"]
+    host: str
+    port: int
+    user: str
+    key: str = Field(description="Path of the private key on the controller.")
+    host_key: str
+    python: str
+    root: str
+    state: DeviceState
+    facts: dict[str, Any] | None = Field(description="What the last probe told: board, kernel, runtimes.")
+    reason: str | None = Field(description="Why it is offline or quarantined.")
+    created_at: datetime
+    seen_at: datetime | None = Field(description="When it last answered.")
+
+    @classmethod
+    def of(cls, device: Device) -> "DeviceView":
+        """Show one row."""
+        return cls.model_validate(device)
+
+
+@router.post("", status_code=status.HTTP_201_CREATED, responses=responses(400, 409, 422))
+def enrol_device(db: Db, request: Annotated[Enrolment, Body()], response: Response) -> DeviceView:
+    """Enrol a device. Nothing is sent to it: it is offline until the controller has probed it."""
+    device = devices.create(db, **request.model_dump())
+    response.headers["Location"] = f"/api/v1/devices/{device.name}"
+    return DeviceView.of(device)
+
+
+@router.get("")
+def list_devices(db: Db) -> list[DeviceView]:
+    """All devices by name."""
+    return [DeviceView.of(device) for device in devices.enrolled(db)]
+
+
+@router.get("/{name}", responses=responses(404, 422))
+def show_device(db: Db, name: str) -> DeviceView:
+    """One device."""
+    return DeviceView.of(devices.get(db, name))
+
+
+@router.delete("/{name}", status_code=status.HTTP_204_NO_CONTENT, responses=responses(404, 409, 422))
+def remove_device(db: Db, name: str) -> None:
+    """Forget a device that no unfinished work needs; what it measured stays."""
+    devices.remove(db, name)

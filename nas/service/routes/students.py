@@ -1,0 +1,77 @@
+"""Students: trials exported as packages that run without this project."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Response, status
+
+from nas.errors import Conflict
+from nas.request import StudentRequest
+from nas.service.context import Db, Id, Limit, Offset
+from nas.service.problems import responses
+from nas.service.routes.searches import refuse_unknown_device
+from nas.service.views import FrontView, StudentView
+from nas.store import Search, TrialStage, WorkState, devices, jobs, searches, trials
+
+router = APIRouter(prefix="/students", tags=["students"])
+
+
+@router.post("", status_code=status.HTTP_202_ACCEPTED, responses=responses(400, 404, 409, 422))
+def export_student(db: Db, request: Annotated[StudentRequest, Body()], response: Response) -> StudentView:
+    """Queue the export of a scored trial, verified on a device: outputs there against the trainer's."""
+    search = searches.get(db, request.search)
+    number = _recommended(search) if request.trial is None else request.trial
+    trial = trials.get(db, search.id, number)
+    if trial.stage != TrialStage.scored:
+        raise Conflict(
+            f"Trial {number} of search {search.id} is {trial.stage}; only a scored trial can be exported, "
+            f"`nas front {search.id}` shows the best ones."
+        )
+    device = request.device or search.request["devices"][0]
+    refuse_unknown_device(device, {known.name for known in devices.enrolled(db)})
+    wanted = {"search": search.id, "trial": number, "device": device}
+    job = jobs.create(db, "student", search_id=search.id, trial=number, request=wanted)
+    response.headers["Location"] = f"/api/v1/students/{job.id}"
+    return StudentView.of(job)
+
+
+@router.get("", responses=responses(422))
+def list_students(db: Db, limit: Limit = 50, offset: Offset = 0) -> list[StudentView]:
+    """Students, newest first."""
+    return [StudentView.of(job) for job in jobs.page(db, "student", limit=limit, offset=offset)]
+
+
+@router.get("/{id_}", responses=responses(404, 422))
+def show_student(db: Db, id_: Id) -> StudentView:
+    """One student: how far its export is, and what the verification found."""
+    return StudentView.of(jobs.get(db, id_))
+
+
+@router.get(
+    "/{id_}/package",
+    response_class=Response,
+    responses={
+        200: {"description": "The package.", "content": {"application/zip": {"schema": {"type": "string"}}}},
+        **responses(404, 409, 422),
+    },
+)
+def fetch_package(db: Db, id_: Id) -> Response:
+    """The finished package as a zip file."""
+    job = jobs.get(db, id_)
+    if job.state != WorkState.completed or job.package is None:
+        why = f": {job.reason}" if job.reason else ""
+        raise Conflict(f"Student {id_} is {job.state} and has no package{why.rstrip('.')}; it exists once completed.")
+    name = f"student-{job.search_id}-{job.trial}.zip"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"', "ETag": f'"{job.package}"'}
+    return Response(db.blobs.get(job.package), media_type="application/zip", headers=headers)
+
+
+def _recommended(search: Search) -> int:
+    front = FrontView.of(search)
+    if front.recommended is not None:
+        return front.recommended
+    if not front.points:
+        raise Conflict(
+            f"Search {search.id} is {search.state} and has no front yet; wait for its first scored trial, "
+            "or name a trial."
+        )
+    return front.points[0].number

@@ -1,0 +1,39 @@
+"""What is remembered: searches, trials, devices, jobs, cached measurements and blobs.
+
+The only importer of sqlalchemy. Functions take a ``Database`` and return frozen dataclasses::
+
+    db = open_database(Settings())
+    search = searches.create(db, name="stores", request={...}, space={...})
+    work = leases.claim_next(db, leases.Observer(ttl=10))
+    with leases.Heartbeat(db, work, ttl=10):
+        trials.create(db, work.id, 0, token=work.token, architecture={...})
+"""
+
+from nas.store import attempts, devices, jobs, leases, measurements, searches, trials
+from nas.store.blobs import Blobs
+from nas.store.database import Database, listen, open_database
+from nas.store.rows import Attempt, Device, Job, Search, Trial
+from nas.store.states import AttemptState, DeviceState, TrialStage, WorkState
+
+__all__ = [
+    "Attempt",
+    "AttemptState",
+    "Blobs",
+    "Database",
+    "Device",
+    "DeviceState",
+    "Job",
+    "Search",
+    "Trial",
+    "TrialStage",
+    "WorkState",
+    "attempts",
+    "devices",
+    "jobs",
+    "leases",
+    "listen",
+    "measurements",
+    "open_database",
+    "searches",
+    "trials",
+]

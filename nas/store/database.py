@@ -1,0 +1,179 @@
+"""One database: how it is opened, and the two kinds of transaction that it gives."""
+
+from __future__ import annotations
+
+import json
+import math
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, select, text
+from sqlalchemy.exc import ArgumentError, DBAPIError
+
+from nas.errors import ControllerFault, RequestError
+from nas.store.blobs import Blobs
+
+if TYPE_CHECKING:
+    from nas.settings import Settings
+
+_MIGRATIONS = Path(__file__).parent / "migrations"
+_MIGRATING = threading.Lock()  # alembic keeps its context in a global
+_ADVISORY_LOCK = 0x6E6173  # any number that all our processes agree on ("nas")
+
+
+class Database:
+    """Transactions on our tables, and the blobs that belong to them.
+
+    Both kinds show one consistent snapshot. A write takes the lock when it begins, so that what
+    it reads first is still true when it writes: on SQLite by ``BEGIN IMMEDIATE`` (which waits
+    for its turn, where a read upgraded to a write fails at once), elsewhere by the row locks
+    that the queries ask for.
+    """
+
+    def __init__(self, engine: Engine, blobs: Blobs) -> None:
+        self.engine = engine
+        self.blobs = blobs
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction that only reads; it never waits for writers on SQLite."""
+        with self.engine.connect() as connection:
+            _begin(connection, "BEGIN")
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that is committed at its end, or rolled back by an exception."""
+        with self.engine.begin() as connection:
+            _begin(connection, "BEGIN IMMEDIATE")
+            yield connection
+
+    def check(self) -> None:
+        """Ask the database for an answer.
+
+        Raises:
+            ControllerFault: It gives none.
+        """
+        try:
+            with self.read() as connection:
+                connection.execute(select(1))
+        except DBAPIError as error:
+            raise ControllerFault(
+                f"The database {self.engine.url.render_as_string()} does not answer: {_first_line(error.orig)}; "
+                "check that it is running and may be read."
+            ) from error
+
+    def close(self) -> None:
+        """Close the pooled connections."""
+        self.engine.dispose()
+
+
+def open_database(settings: Settings) -> Database:
+    """Open the database of these settings and bring its tables up to date.
+
+    Creates ``NAS_HOME`` (readable by its owner only) when it is missing. Any number of
+    processes may start at once: one migrates, the others wait for it.
+
+    Raises:
+        RequestError: ``NAS_HOME`` or ``NAS_DATABASE_URL`` cannot be used as given.
+        ControllerFault: The database does not open, or is newer than this program.
+    """
+    _make_home(settings.folder)
+    try:
+        engine = create_engine(settings.database, json_serializer=to_json)
+    except (ArgumentError, ModuleNotFoundError) as error:
+        raise RequestError(
+            f"NAS_DATABASE_URL cannot be used: {_first_line(error)}; expected a SQLAlchemy URL such as "
+            "postgresql+psycopg://user@host/name with its driver installed, or nothing for SQLite."
+        ) from error
+    listen(engine)
+    database = Database(engine, Blobs(settings.folder / "blobs"))
+    try:
+        _migrate(database)
+    except DBAPIError as error:
+        database.close()
+        raise ControllerFault(
+            f"The database {engine.url.render_as_string()} cannot be opened: {_first_line(error.orig)}; "
+            "check that it exists, is a database and may be written."
+        ) from error
+    return database
+
+
+def listen(engine: Engine) -> None:
+    """Give every connection of a SQLite engine our settings; other databases are left alone.
+
+    Meant for any engine on our database, Optuna's too: its tables lie in the same file.
+    """
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _tune)
+        engine.dispose()  # connections made before would go on without the settings
+
+
+def _tune(connection: Any, _record: Any) -> None:
+    # Where a library leaves BEGIN to the driver (Optuna does), it comes before its first write
+    # and takes the lock at once; our own transactions say it themselves.
+    connection.isolation_level = "IMMEDIATE"
+    for pragma in (
+        "busy_timeout = 30000",  # first: the next one may have to wait
+        "journal_mode = WAL",
+        "synchronous = NORMAL",  # safe against kill -9; a power cut may cost the last moments, never the order
+        "foreign_keys = ON",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin(connection: Connection, statement: str) -> None:
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql(statement)
+
+
+def _make_home(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise RequestError(
+            f"The folder {folder} cannot be created: {error.strerror}; set NAS_HOME to a folder that you may write."
+        ) from error
+
+
+def _migrate(database: Database) -> None:
+    from alembic import command  # noqa: PLC0415 - a quarter of a second that only opening needs
+    from alembic.config import Config  # noqa: PLC0415 - likewise
+    from alembic.util import CommandError  # noqa: PLC0415 - likewise
+
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    # All in one write transaction: whoever starts second waits here, then finds nothing to do.
+    with _MIGRATING, database.write() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _ADVISORY_LOCK})
+        config.attributes["connection"] = connection
+        try:
+            command.upgrade(config, "head")
+        except CommandError as error:
+            raise ControllerFault(
+                f"The database {connection.engine.url.render_as_string()} was written by a newer version of this "
+                "program; upgrade the program, or set NAS_HOME to another folder."
+            ) from error
+
+
+def to_json(value: Any) -> str:
+    """Encode for a JSON column; a number that is not finite becomes null, for JSON has none."""
+    return json.dumps(_finite(value), allow_nan=False, separators=(",", ":"))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value
+
+
+def _first_line(error: object) -> str:
+    return str(error).partition("\n")[0].rstrip(".")

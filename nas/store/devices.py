@@ -1,0 +1,138 @@
+"""Devices: enrolled by a user, probed by a controller."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, TypedDict, Unpack
+
+from sqlalchemy import Connection, RowMapping, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from nas.errors import Conflict, NotFound
+from nas.store import tables
+from nas.store.database import Database
+from nas.store.rows import Device, Json, as_row
+from nas.store.states import DEVICE_MOVES, DeviceState, WorkState, check_move
+
+_table = tables.devices
+
+
+class Reach(TypedDict, total=False):
+    """How a device is reached; what its transport does not need stays empty."""
+
+    host: str
+    port: int
+    user: str
+    key: str
+    host_key: str
+    python: str
+    root: str
+
+
+_REACH: Reach = {
+    "host": "",
+    "port": 22,
+    "user": "",
+    "key": "",
+    "host_key": "",
+    "python": "python3",
+    "root": ".nas-agent",
+}
+
+
+class DeviceChanges(TypedDict, total=False):
+    """What a controller may store about a device it spoke to."""
+
+    state: DeviceState
+    facts: Json | None
+    reason: str | None
+    seen_at: datetime
+
+
+def create(db: Database, *, name: str, transport: str, **reach: Unpack[Reach]) -> Device:
+    """Enrol a device; it is offline until a controller has probed it.
+
+    Raises:
+        Conflict: The name is taken.
+    """
+    row: dict[str, Any] = {**_REACH, **reach, "name": name, "transport": transport}
+    try:
+        with db.write() as connection:
+            connection.execute(insert(_table).values(**row, state=DeviceState.offline, created_at=tables.now()))
+            return as_row(Device, _find(connection, name))
+    except IntegrityError as error:
+        raise Conflict(
+            f"There is already a device {name}; choose another name, or run `nas devices remove {name}` first."
+        ) from error
+
+
+def get(db: Database, name: str) -> Device:
+    """Read one device.
+
+    Raises:
+        NotFound: No device has this name.
+    """
+    with db.read() as connection:
+        return as_row(Device, _find(connection, name))
+
+
+def enrolled(db: Database) -> list[Device]:
+    """All devices, by name."""
+    with db.read() as connection:
+        rows = connection.execute(select(_table).order_by(_table.c.name)).mappings()
+        return [as_row(Device, row) for row in rows]
+
+
+def save(db: Database, name: str, **changes: Unpack[DeviceChanges]) -> Device:
+    """Store what was learned about a device, and move it to another state.
+
+    Raises:
+        NotFound: No device has this name.
+        Conflict: The move is not allowed.
+    """
+    with db.write() as connection:
+        row = _find(connection, name, hold=True)
+        if "state" in changes:
+            check_move(f"Device {name}", row["state"], changes["state"], DEVICE_MOVES)
+        values: dict[str, Any] = dict(changes)
+        if values:
+            connection.execute(update(_table).where(_table.c.name == name).values(values))
+        return as_row(Device, _find(connection, name))
+
+
+def remove(db: Database, name: str) -> None:
+    """Forget a device; what it measured stays.
+
+    Raises:
+        NotFound: No device has this name.
+        Conflict: A search or student export that has not ended needs it.
+    """
+    with db.write() as connection:
+        _find(connection, name, hold=True)
+        if users := _users(connection, name):
+            raise Conflict(
+                f"Device {name} is used by {' and '.join(users)}; wait for the end or cancel, then remove it."
+            )
+        connection.execute(delete(_table).where(_table.c.name == name))
+
+
+def _users(connection: Connection, name: str) -> list[str]:
+    unfinished = (WorkState.queued, WorkState.running, WorkState.paused)
+    found = []
+    for word, table in (("search", tables.searches), ("student", tables.jobs)):
+        rows = connection.execute(select(table.c.id, table.c.request).where(table.c.state.in_(unfinished)))
+        found += [f"{word} {id_}" for id_, request in rows if name in _devices_of(request)]
+    return found
+
+
+def _devices_of(request: Json) -> list[str]:
+    """The devices that a search (a list) or an export (one) asks for."""
+    return [*request.get("devices", []), *filter(None, [request.get("device")])]
+
+
+def _find(connection: Connection, name: str, *, hold: bool = False) -> RowMapping:
+    query = select(_table).where(_table.c.name == name)
+    row = connection.execute(query.with_for_update() if hold else query).mappings().first()
+    if row is None:
+        raise NotFound(f"There is no device {name}; `nas devices list` shows those that are enrolled.")
+    return row
