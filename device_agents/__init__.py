@@ -1,0 +1,1 @@
+"""What runs on the device: a zipapp of the standard library only, for Python 3.8 and newer."""
