@@ -102,11 +102,11 @@ class Client:
 
     def device(self, name: str) -> Json:
         """One device."""
-        return self._json("GET", f"/api/v1/devices/{quote(name, safe="")}")
+        return self._json("GET", f"/api/v1/devices/{quote(name, safe='')}")
 
     def remove_device(self, name: str) -> None:
         """Forget a device."""
-        self._send("DELETE", f"/api/v1/devices/{quote(name, safe="")}")
+        self._send("DELETE", f"/api/v1/devices/{quote(name, safe='')}")
 
     def search_spaces(self) -> list[Json]:
         """The built-in search spaces by name."""
@@ -114,7 +114,7 @@ class Client:
 
     def search_space(self, name: str) -> Json:
         """One built-in search space."""
-        return self._json("GET", f"/api/v1/search-spaces/{quote(name, safe="")}")
+        return self._json("GET", f"/api/v1/search-spaces/{quote(name, safe='')}")
 
     def export_student(self, search: int, trial: int | None = None, device: str | None = None) -> Json:
         """Queue the export of a trial (of the front's recommended one, if none is named)."""

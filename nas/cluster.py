@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Future
-from concurrent.futures import wait as wait_for
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 from urllib.parse import urlsplit
@@ -93,7 +91,7 @@ class Cluster:
         return self._client
 
     def _connect(self) -> Any:
-        from distributed import Client, LocalCluster  # noqa: PLC0415 a second of import that only training needs
+        from distributed import Client, LocalCluster  # noqa: PLC0415 a second that only training needs
 
         if self._settings.cluster:
             try:
@@ -101,7 +99,7 @@ class Cluster:
             except (OSError, TimeoutError) as error:
                 raise ControllerFault(
                     f"No Dask scheduler answers at NAS_CLUSTER={self._settings.cluster}; start it, or unset NAS_CLUSTER "
-                    "to train on this computer."
+                    "and train here."
                 ) from error
         local = LocalCluster(
             n_workers=self._settings.train_workers,
@@ -114,12 +112,6 @@ class Cluster:
         return Client(local, set_as_default=False)
 
 
-def gather(calls: list[Future[R]]) -> list[R]:
-    """Wait for all calls, so that none goes on unseen, then return their results or raise the first error."""
-    wait_for(calls)
-    return [call.result() for call in calls]
-
-
 def _refuse_open_link(settings: Settings) -> None:
     """Dask's protocol carries pickles: a plain link off this computer lets anybody run code here."""
     if not settings.cluster or settings.cluster_insecure:
@@ -127,6 +119,6 @@ def _refuse_open_link(settings: Settings) -> None:
     link = urlsplit(settings.cluster)
     if link.scheme != "tls" and link.hostname not in LOOPBACK:
         raise RequestError(
-            f"NAS_CLUSTER={settings.cluster} is not encrypted, expected tls://…; use TLS, or set NAS_CLUSTER_INSECURE=1 "
-            "on a network that only you can reach."
+            f"NAS_CLUSTER={settings.cluster} is not encrypted, expected tls://…; use TLS, or set "
+            "NAS_CLUSTER_INSECURE=1 on a network that only you can reach."
         )

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self, TypeAlias
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from nas.errors import RequestError
 from nas.space import SearchSpace
 
 Accuracy: TypeAlias = Literal["wape", "mae", "rmse"]
 Cost: TypeAlias = Literal["latency_p50_ms", "latency_p95_ms", "peak_memory_mb", "size_kb"]
-Metric: TypeAlias = Accuracy | Cost
+Metric: TypeAlias = Literal[Accuracy, Cost]  # one flat choice, so that a wrong one is one finding
 
 ACCURACIES: tuple[str, ...] = ("wape", "mae", "rmse")
 """Known after training; judged on the validation weeks. Lower is better, like every metric here."""
@@ -40,6 +42,19 @@ class DataSpec(_Frozen):
     horizon: int = Field(14, ge=1, le=366, description="Days ahead.")
     validation_days: int = Field(35, ge=1, le=3660)
     test_days: int = Field(35, ge=1, le=3660)
+
+    @classmethod
+    def checked(cls, values: Mapping[str, Any]) -> Self:
+        """Build from plain values.
+
+        Raises:
+            RequestError: Naming each key that is wrong.
+        """
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            found = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'data'}: {e['msg']}" for e in error.errors())
+            raise RequestError(f"The data cannot be described so: {found}.") from None
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

@@ -1,0 +1,227 @@
+"""``nas search``, ``nas front`` and ``nas student``: everything goes through the service's REST API."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from nas.cli import draw, show
+from nas.client import Client
+from nas.errors import ControllerFault, RequestError
+from nas.request import ACCURACIES, COSTS
+from nas.settings import Settings
+from nas.space import SearchSpace
+
+app = typer.Typer(no_args_is_help=True)
+students = typer.Typer(no_args_is_help=True)
+AsJson = Annotated[bool, typer.Option("--json", help="Print the service's answer as JSON.")]
+SearchId = Annotated[int, typer.Argument(help="Number of the search.")]
+
+
+def service() -> Client:
+    """The service at ``NAS_URL``."""
+    return Client(Settings().url)
+
+
+@app.command()
+def start(
+    device: Annotated[list[str], typer.Option(help="Device to measure on; give it again for several.")],
+    space: Annotated[str, typer.Option(help="A built-in space, or a YAML file.")] = "lstm_compact",
+    data: Annotated[Path | None, typer.Option(help="CSV or Parquet; default: Complete Journey.")] = None,
+    hist: Annotated[list[str] | None, typer.Option(help="Column known only up to today.")] = None,
+    futr: Annotated[list[str] | None, typer.Option(help="Column that is planned ahead.")] = None,
+    stat: Annotated[list[str] | None, typer.Option(help="Column that never changes within a series.")] = None,
+    ignore: Annotated[list[str] | None, typer.Option(help="Column to leave out.")] = None,
+    fill: Annotated[str | None, typer.Option(help="What a missing day means: zero or previous.")] = None,
+    objective: Annotated[list[str] | None, typer.Option(help=f"Of {', '.join(ACCURACIES + COSTS)}.")] = None,
+    constraint: Annotated[list[str] | None, typer.Option(help="Such as 'latency_p95_ms<=2'.")] = None,
+    trials: Annotated[int, typer.Option(help="Architectures to propose.")] = 36,
+    horizon: Annotated[int, typer.Option(help="Days ahead.")] = 14,
+    seed: Annotated[int, typer.Option(help="Seed of the sampler and of training.")] = 0,
+    sampler: Annotated[str, typer.Option(help="tpe, nsga2 or random.")] = "tpe",
+    name: Annotated[str, typer.Option(help="A name to find it again.")] = "search",
+    watch: Annotated[bool, typer.Option(help="Follow it until it ends.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Start a search."""
+    columns = {"hist": hist or [], "futr": futr or [], "stat": stat or [], "ignore": ignore or []}
+    request: dict[str, Any] = {
+        "name": name,
+        "space": space if _is_name(space) else SearchSpace.load(Path(space)).to_dict(),
+        "data": {"horizon": horizon, "fill": fill, **_table(data, columns)},
+        "devices": device,
+        "constraints": dict(_constraint(text) for text in constraint or ()),
+        "trials": trials,
+        "seed": seed,
+        "sampler": sampler,
+        **({"objectives": objective} if objective else {}),
+    }
+    with service() as client:
+        found = client.start_search(request)
+        if not json:
+            show.line(f"search {found['id']} is queued: nas search show {found['id']} --watch")
+        if watch:
+            found = show.follow_search(client, found["id"])
+    if json:
+        show.as_json(found)
+    if watch:
+        _expect_completed(found)
+
+
+@app.command("list")
+def list_(json: AsJson = False) -> None:
+    """List the searches, newest first."""
+    with service() as client:
+        found = client.searches()
+    if json:
+        show.as_json(found)
+        return
+    lines = [[s["id"], s["name"], s["state"], f"{s['finished']} of {s['asked']}", s["reason"]] for s in found]
+    show.rows("Searches", ["id", "name", "state", "trials", "reason"], lines)
+
+
+@app.command("show")
+def show_(
+    search: SearchId,
+    watch: Annotated[bool, typer.Option(help="Follow it until it ends.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Show how far a search is, and its trials."""
+    with service() as client:
+        found = show.follow_search(client, search) if watch else client.search(search)
+        trials = list(client.trials(search))
+    if json:
+        show.as_json(found)
+        return
+    if not watch:
+        show.console.print(show.progress(found))
+    lines = [[t["number"], t["stage"], *(t["values"].get(n) for n in show.NAMED), t["reason"]] for t in trials]
+    show.rows("Trials", ["trial", "stage", *show.NAMED, "reason"], lines)
+    if watch:
+        _expect_completed(found)
+
+
+@app.command()
+def stop(search: SearchId, json: AsJson = False) -> None:
+    """Pause a search after the step in hand; nothing is lost."""
+    with service() as client:
+        _said(client.stop_search(search), json=json)
+
+
+@app.command()
+def resume(search: SearchId, json: AsJson = False) -> None:
+    """Go on with a paused search."""
+    with service() as client:
+        _said(client.resume_search(search), json=json)
+
+
+@app.command()
+def cancel(search: SearchId, json: AsJson = False) -> None:
+    """End a search for good; what it found stays."""
+    with service() as client:
+        _said(client.cancel_search(search), json=json)
+
+
+def front(
+    search: SearchId,
+    picture: Annotated[Path | None, typer.Option(help="Draw it into this PNG file as well.")] = None,
+    json: AsJson = False,
+) -> None:
+    """Show the Pareto front of a search."""
+    with service() as client:
+        found = client.front(search)
+        trials = list(client.trials(search))
+        limits = client.search(search)["request"]["constraints"]
+    if picture is not None:
+        draw.front_picture(found, trials, limits, picture)
+    if json:
+        show.as_json(found)
+        return
+    draw.front_table(found, f"Pareto front of search {search}")
+    draw.front_plot(found, trials)
+
+
+@students.command("export")
+def export(
+    search: SearchId,
+    trial: Annotated[int | None, typer.Argument(help="Number of the trial; default: the recommended one.")] = None,
+    device: Annotated[str | None, typer.Option(help="Where to verify it; default: the search's first.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the package.")] = Path("results"),
+    json: AsJson = False,
+) -> None:
+    """Make a student of a trial: verified on the device, packed, downloaded."""
+    with service() as client:
+        student = client.export_student(search, trial, device)
+        found = show.follow_student(client, student["id"])
+        if found["state"] != "completed":
+            raise ControllerFault(f"Student {found['id']} {found['state']}: {found['reason']}")
+        path = save_package(client, found["id"], out)
+    if json:
+        show.as_json({**found, "path": str(path)})
+        return
+    show.line(f"student {found['id']} of trial {found['trial']}: {path}")
+
+
+@students.command("list")
+def list_students(json: AsJson = False) -> None:
+    """List the students, newest first."""
+    with service() as client:
+        found = client.students()
+    if json:
+        show.as_json(found)
+        return
+    lines = [[s["id"], s["search"], s["trial"], s["device"], s["state"], s["reason"]] for s in found]
+    show.rows("Students", ["id", "search", "trial", "device", "state", "reason"], lines)
+
+
+def save_package(client: Client, student: int, folder: Path) -> Path:
+    """Download a package into a folder.
+
+    Raises:
+        RequestError: The folder cannot be written.
+    """
+    path = folder / f"student-{student}.zip"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(client.package(student))
+    except OSError as error:
+        raise RequestError(f"Cannot write {path}: {error.strerror}; choose another folder with --out.") from None
+    return path
+
+
+def _table(data: Path | None, columns: dict[str, list[str]]) -> dict[str, Any]:
+    if data is not None:
+        return {"source": "table", "path": str(data.expanduser().absolute()), **columns}
+    if any(columns.values()):
+        raise RequestError("--hist, --futr, --stat and --ignore name columns of a table; give the table with --data.")
+    return {}
+
+
+def _is_name(space: str) -> bool:
+    return "/" not in space and not space.endswith((".yaml", ".yml"))
+
+
+def _constraint(text: str) -> tuple[str, float]:
+    name, _, limit = text.partition("<=")
+    try:
+        return name.strip(), float(limit)
+    except ValueError:
+        raise RequestError(
+            f"The constraint {text!r} cannot be read; expected METRIC<=NUMBER such as latency_p95_ms<=2."
+        ) from None
+
+
+def _expect_completed(search: show.Json) -> None:
+    """A search that found nothing feasible has completed too, but is nothing to go on with."""
+    if search["state"] != "completed" or search["reason"]:
+        raise ControllerFault(f"Search {search['id']} is {search['state']}: {search['reason']}")
+
+
+def _said(search: show.Json, *, json: bool) -> None:
+    if json:
+        show.as_json(search)
+        return
+    asked = f", {search['wants']} asked for" if search["wants"] else ""
+    show.line(f"search {search['id']}: {search['state']}{asked}")

