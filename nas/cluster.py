@@ -98,8 +98,8 @@ class Cluster:
                 return Client(self._settings.cluster, timeout="20s", set_as_default=False)
             except (OSError, TimeoutError) as error:
                 raise ControllerFault(
-                    f"No Dask scheduler answers at NAS_CLUSTER={self._settings.cluster}; start it, or unset NAS_CLUSTER "
-                    "and train here."
+                    f"No Dask scheduler answers at NAS_CLUSTER={self._settings.cluster}; start it, or unset "
+                    "NAS_CLUSTER to train on this computer."
                 ) from error
         local = LocalCluster(
             n_workers=self._settings.train_workers,

@@ -93,7 +93,7 @@ def _behind_ssh(
     if user is None or key is None:
         raise RequestError("A device behind SSH needs --user and --key as well as --host.")
     where = {"host": host, "port": port, "user": user, "key": str(key.expanduser().absolute())}
-    body = {"name": name, "transport": "ssh", "python": python, **where}
+    body: dict[str, Any] = {"name": name, "transport": "ssh", "python": python, **where}
     Device(**body)  # says what is wrong with the names before anything is sent
     body["host_key"] = _pinned(host, port, fingerprint)
     facts = probe(Device(**body))

@@ -14,7 +14,7 @@ from device_agents import protocol
 from nas.devices.device import Device
 from nas.devices.tensors import encode_output
 from nas.devices.transport import fault_of
-from nas.errors import DeviceUnreachable, Fault
+from nas.errors import DeviceBusy, DeviceUnreachable, Fault
 
 FACTS: Mapping[str, Any] = {
     "kernel": "6.0-fake",
@@ -61,12 +61,17 @@ class FakeTransport:
         self.latency_ms = latency_ms
         self.facts = {**FACTS, **(facts or {})}
         self.blobs: dict[str, dict[str, bytes]] = {}
+        self.held: set[str] = set()
+        """Names of the devices that a session holds."""
         self.calls: list[dict[str, Any]] = []
         """Every request so far, in order."""
 
     def open(self, device: Device) -> FakeSession:
         if self.opening:
             raise self.opening.popleft()
+        if device.name in self.held:
+            raise DeviceBusy(f"Another agent holds the device {device.name}; wait until it is done.")
+        self.held.add(device.name)
         return FakeSession(self, device.name, self.blobs.setdefault(device.name, {}))
 
 
@@ -84,9 +89,9 @@ class FakeSession:
         self._blobs[sha] = blob
         return sha
 
-    def call(self, message: Mapping[str, Any], deadline_s: float) -> dict[str, Any]:
+    def call(self, message: Mapping[str, Any], deadline_s: float) -> dict[str, Any]:  # noqa: ARG002 # it takes no time
         if not self._open:
-            raise DeviceUnreachable(f"The session with {self._device} is closed; open another ({deadline_s:g} s).")
+            raise DeviceUnreachable(f"The session with {self._device} is closed; open another one.")
         self._transport.calls.append(dict(message))
         try:
             verb = protocol.check({"id": 1, **message})
@@ -95,6 +100,8 @@ class FakeSession:
             raise fault_of(self._device, problem.to_dict()) from None
 
     def close(self) -> None:
+        if self._open:
+            self._transport.held.discard(self._device)
         self._open = False
 
     def _answer(self, verb: str, message: Mapping[str, Any]) -> dict[str, Any]:

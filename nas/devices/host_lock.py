@@ -47,7 +47,11 @@ def working() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _locked(name: str, kind: int) -> Iterator[None]:
-    lock = os.open(_folder() / name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    path = _folder() / name
+    try:
+        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise ControllerFault(f"{path} cannot be opened as a lock file ({error.strerror}); remove it.") from error
     try:
         fcntl.flock(lock, kind)
         yield

@@ -46,7 +46,7 @@ class LocalSession(LineSession):
         self._process = process
         self._root = root
 
-    def close(self) -> None:
+    def _end(self) -> None:
         self._process.close()
 
     def _send_blob(self, sha: str, blob: bytes) -> None:

@@ -77,7 +77,7 @@ class SshSession(LineSession):
         self._connection = connection
         self._sftp = sftp
 
-    def close(self) -> None:
+    def _end(self) -> None:
         self._connection.close()
 
     def _send_blob(self, sha: str, blob: bytes) -> None:

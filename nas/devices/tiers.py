@@ -15,7 +15,7 @@ class Tier:
     Attributes:
         min_samples: Timed inferences that are made in any case: 130 is the floor of p95, 662 of p99.
         max_samples: Timed inferences that are never exceeded.
-        min_seconds: Least seconds of timing, so that noise slower than one inference is seen.
+        min_seconds: Least seconds of timing, so that slow noise is seen; ``max_samples`` may end it sooner.
         max_seconds: Seconds of timing, once there are ``min_samples``.
         warmup_max_seconds: Seconds to wait for a stationary latency.
         deadline_s: Seconds until the agent kills the measurement.

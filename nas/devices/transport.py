@@ -123,10 +123,11 @@ class LineSession(ABC):
         self._number = 0
         self._lines = Lines(MAX_REPLY)
         self._arrived: deque[bytes | None] = deque()
+        self._closed = False
 
     @abstractmethod
-    def close(self) -> None:
-        """End the agent and the connection."""
+    def _end(self) -> None:
+        """End the agent and the connection; called once."""
 
     @abstractmethod
     def _send_blob(self, sha: str, blob: bytes) -> None:
@@ -140,6 +141,11 @@ class LineSession(ABC):
             self.close()
             raise
 
+    def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._end()
+
     def put(self, blob: bytes) -> str:
         sha = hashlib.sha256(blob).hexdigest()
         if sha not in self._known:
@@ -148,6 +154,8 @@ class LineSession(ABC):
         return sha
 
     def call(self, message: Mapping[str, Any], deadline_s: float) -> dict[str, Any]:
+        if self._closed:
+            raise DeviceUnreachable(f"The session with {self._device.name} is closed; open another one.")
         end = time.monotonic() + deadline_s
         self._number += 1
         try:

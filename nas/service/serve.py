@@ -16,6 +16,7 @@ import structlog
 import uvicorn
 
 from nas.errors import RequestError
+from nas.logs import configure
 from nas.service.app import create_app
 from nas.service.local_only import is_loopback
 from nas.settings import Settings
@@ -34,6 +35,7 @@ def serve(settings: Settings) -> None:
         ControllerFault: The database does not open.
     """
     with listening(settings.host, settings.port) as listener:
+        configure(settings.log_level)
         app = create_app(settings)
         server = uvicorn.Server(uvicorn.Config(app, log_level=settings.log_level.lower(), access_log=False))
         # uvicorn ends in peace and then sends itself the signal again: as an exception it

@@ -74,11 +74,7 @@ class SearchView(_SearchHead):
             asked=asked,
             finished=finished,
             stages=stages,
-            best={
-                name: Best(trial=best[name][0], value=best[name][1])
-                for name in search.request["objectives"]
-                if name in best
-            },
+            best={metric: Best(trial=number, value=value) for metric, (number, value) in best.items()},
             elapsed_seconds=elapsed,
             eta_seconds=eta,
             seconds_per_stage=search.timings,

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, select, text
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from nas.errors import ControllerFault, RequestError
@@ -59,7 +59,7 @@ class Database:
         """
         try:
             with self.read() as connection:
-                connection.execute(select(1))
+                connection.execute(text("SELECT version_num FROM nas_version"))  # a bare SELECT 1 would read nothing
         except DBAPIError as error:
             raise ControllerFault(
                 f"The database {self.engine.url.render_as_string()} does not answer: {_first_line(error.orig)}; "

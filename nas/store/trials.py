@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, TypedDict, Unpack
 
-from sqlalchemy import Connection, RowMapping, func, insert, select, update
+from sqlalchemy import Connection, RowMapping, Select, func, insert, select, update
 
 from nas.errors import Conflict, NotFound
 from nas.store import tables, work
@@ -94,25 +95,14 @@ def counts(db: Database, search_id: int) -> dict[TrialStage, int]:
     return {stage: found.get(stage, 0) for stage in TrialStage}
 
 
-def best(db: Database, search_id: int) -> dict[str, tuple[int, float]]:
-    """Metric -> (trial number, value) of the smallest value among the feasible trials; the earliest wins a tie."""
-    rows = (
-        select(_table.c.number, _table.c["values"])
-        .where(_table.c.search_id == search_id, _table.c.feasible.is_(True))
-        .order_by(_table.c.number)
-    )
+def best(db: Database, search_id: int, metrics: Iterable[str]) -> dict[str, tuple[int, float]]:
+    """Metric -> (trial number, value) of the smallest value among the feasible trials; the earliest wins a tie.
+
+    A metric that no feasible trial has a value for is left out.
+    """
     with db.read() as connection:
-        known = [
-            (metric, (number, value))
-            for number, values in connection.execute(rows)
-            for metric, value in values.items()
-            if value is not None
-        ]
-    found: dict[str, tuple[int, float]] = {}
-    for metric, (number, value) in known:
-        if metric not in found or value < found[metric][1]:
-            found[metric] = (number, value)
-    return found
+        found = {metric: connection.execute(_smallest(search_id, metric)).first() for metric in metrics}
+    return {metric: (row.number, row.value) for metric, row in found.items() if row is not None}
 
 
 def save(db: Database, search_id: int, number: int, *, token: int, **changes: Unpack[TrialChanges]) -> Trial:
@@ -134,6 +124,17 @@ def save(db: Database, search_id: int, number: int, *, token: int, **changes: Un
         if values:
             connection.execute(update(_table).where(*_is(search_id, number)).values(values))
         return as_row(Trial, find(connection, search_id, number))
+
+
+def _smallest(search_id: int, metric: str) -> Select[int, float]:
+    """The database looks into the JSON column, so that no row but the best one leaves it."""
+    value = _table.c["values"][metric].as_float()
+    return (
+        select(_table.c.number, value.label("value"))
+        .where(_table.c.search_id == search_id, _table.c.feasible.is_(True), value.is_not(None))
+        .order_by(value, _table.c.number)
+        .limit(1)
+    )
 
 
 def find(connection: Connection, search_id: int, number: int) -> RowMapping:

@@ -80,6 +80,9 @@ def save(connection: Connection, kind: type[Work], id_: int, token: int, changes
     row = find_held(connection, kind, id_, token)
     if changes.get("state") == WorkState.running != row["state"]:
         raise Conflict(f"{name(kind, id_)} is {row['state']}; it can only be set running by claiming it.")
+    if changes.get("state") == WorkState.paused and row.get("wants") == "cancel":
+        # Asked for while the holder was about to pause: the user's last word counts.
+        changes = {**changes, "state": WorkState.cancelled, "reason": "Cancelled by its user."}
     return change(connection, kind, row, changes)
 
 

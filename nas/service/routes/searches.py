@@ -101,4 +101,5 @@ def _resolve(space: str | SearchSpace) -> SearchSpace:
 
 
 def _view(db: Database, search: Search) -> SearchView:
-    return SearchView.of(search, trials.counts(db, search.id), trials.best(db, search.id))
+    best = trials.best(db, search.id, search.request["objectives"])
+    return SearchView.of(search, trials.counts(db, search.id), best)
