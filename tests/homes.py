@@ -1,3 +1,5 @@
+"""A home with a database, and asking the service without a socket."""
+
 import shutil
 
 import anyio.from_thread

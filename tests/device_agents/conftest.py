@@ -1,12 +1,12 @@
-import models
+import onnx_models
 import pytest
 
 
 @pytest.fixture(scope="session")
 def endless_model():
-    return models.endless()
+    return onnx_models.endless()
 
 
 @pytest.fixture(scope="session")
 def bomb_model():
-    return models.bomb()
+    return onnx_models.bomb()

@@ -4,8 +4,8 @@ import sys
 import threading
 import time
 
-import models
 import numpy as np
+import onnx_models
 import pytest
 
 from nas.devices.device import Device
@@ -153,7 +153,7 @@ def here(tmp_path_factory):
 
 
 def test_an_lstm_is_really_measured_on_this_computer(here):
-    model, inputs = models.lstm(hidden=16), {"x": np.zeros((7, 1, 3), "float32")}
+    model, inputs = onnx_models.lstm(hidden=16), {"x": np.zeros((7, 1, 3), "float32")}
     measured = here.measure("here", model, inputs)
     assert len(measured.samples_ns) >= 130
     assert 0 < measured.p50.low <= measured.p50.ms <= measured.p50.high
@@ -167,8 +167,8 @@ def test_an_lstm_is_really_measured_on_this_computer(here):
     ("model", "inputs", "fault", "words"),
     [
         (b"no model", X, CandidateFault, "cannot load"),
-        (models.lstm(), {"x": np.zeros((9, 1, 3), "float32")}, ControllerFault, "takes float32"),
-        (models.lstm(), {"y": np.zeros((7, 1, 3), "float32")}, ControllerFault, r"takes \['x'\]"),
+        (onnx_models.lstm(), {"x": np.zeros((9, 1, 3), "float32")}, ControllerFault, "takes float32"),
+        (onnx_models.lstm(), {"y": np.zeros((7, 1, 3), "float32")}, ControllerFault, r"takes \['x'\]"),
     ],
 )
 def test_what_cannot_run_is_blamed_on_whom_it_concerns(here, model, inputs, fault, words):

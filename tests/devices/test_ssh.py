@@ -9,8 +9,8 @@ import sys
 import threading
 from pathlib import Path
 
-import models
 import numpy as np
+import onnx_models
 import pytest
 from processes import is_alive, wait_until
 from sshd import make_key
@@ -138,7 +138,7 @@ def test_no_onnxruntime_on_the_device_says_how_to_install_it(sshd, tmp_path):
     with Fleet([sshd.device(tmp_path / "agent", python=bare)]) as fleet:
         assert fleet.facts("over-ssh")["runtimes"] == {}
         with pytest.raises(RuntimeMissing, match="python3 -m pip install onnxruntime"):
-            fleet.measure("over-ssh", models.lstm(), X)
+            fleet.measure("over-ssh", onnx_models.lstm(), X)
 
 
 def test_a_greeting_on_stdout_does_not_break_the_protocol(sshd, tmp_path):
@@ -198,11 +198,11 @@ def test_a_server_killed_in_the_middle_of_a_call_is_unreachable_and_leaves_nothi
         killer = threading.Thread(target=_kill_when_measuring, args=(fresh_sshd, tmp_path / "agent"))
         killer.start()
         with pytest.raises(DeviceUnreachable):
-            fleet.run(device.name, models.endless(), X)
+            fleet.run(device.name, onnx_models.endless(), X)
         killer.join()
         wait_until(lambda: not _agents(tmp_path / "agent"))
         fresh_sshd.start()
-        assert fleet.run(device.name, models.lstm(), {"x": np.zeros((7, 1, 3), "float32")})["h"].shape == (1, 1, 8)
+        assert fleet.run(device.name, onnx_models.lstm(), {"x": np.zeros((7, 1, 3), "float32")})["h"].shape == (1, 1, 8)
 
 
 def _agents(root):

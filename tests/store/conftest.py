@@ -2,8 +2,11 @@ import subprocess
 import sys
 
 import pytest
+from homes import db, migrated, settings
 
 from nas.store import leases, searches, trials
+
+__all__ = ["db", "migrated", "settings"]
 
 
 @pytest.fixture
