@@ -51,5 +51,5 @@ def test_a_request_survives_the_round_trip_through_json(constraints):
 
 
 def test_a_data_description_is_refused_in_one_sentence():
-    with pytest.raises(RequestError, match="fill: .*'zero'"):
+    with pytest.raises(RequestError, match=r"fill: .*'zero'"):
         DataSpec.checked({"source": "table", "path": "x.csv", "fill": "nought"})

@@ -110,7 +110,9 @@ def test_an_absent_file_is_one_sentence(tmp_path):
 
 
 def test_the_size_counts_what_can_be_drawn():
-    text = "name: x\nparameters:\n  cell: [lstm, gru]\n  precision: [fp32, int8]\n  hidden: {low: 8, high: 24, step: 8}\n"
+    text = (
+        "name: x\nparameters:\n  cell: [lstm, gru]\n  precision: [fp32, int8]\n  hidden: {low: 8, high: 24, step: 8}\n"
+    )
     assert SearchSpace.parse(text).size == 9  # int8 only for the lstm
 
 

@@ -42,7 +42,7 @@ class ClosedFormTrainer:
             self.trained[architecture.network] += 1
         weights = f"{architecture.network.digest}:{seed}".encode()
         summary = {"stopped": "early", "epochs": budget.patience, "parameters": parameters(architecture)}
-        return Trained(known or Learned(weights, summary), _scorecard(architecture), 0.0)
+        return Trained(known or Learned(weights, summary), _scorecard(architecture))
 
     def _meet(self, verb: str, architecture: Architecture) -> None:
         if fault := self._fault(verb, architecture):

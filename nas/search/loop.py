@@ -202,7 +202,7 @@ class SearchRun:
         self._finish(
             trial,
             stage=TrialStage.scored,
-            scorecard={**trained.scorecard.to_dict(), "parity": trained.parity},
+            scorecard=trained.scorecard.to_dict(),
             values=values,
             violations=violated,
             feasible=not missed,

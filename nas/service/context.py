@@ -6,7 +6,7 @@ from fastapi import Depends, Path, Query, Request
 
 from nas.store import Database
 
-_LARGEST = 2**31 - 1  # of an id on every database
+LARGEST = 2**31 - 1  # of an id on every database
 
 
 async def _database(request: Request) -> Database:
@@ -15,7 +15,7 @@ async def _database(request: Request) -> Database:
 
 
 Db = Annotated[Database, Depends(_database)]
-Id = Annotated[int, Path(ge=1, le=_LARGEST, description="Number of the search or student.")]
-Number = Annotated[int, Path(ge=0, le=_LARGEST, description="Number of the trial in its search.")]
+Id = Annotated[int, Path(ge=1, le=LARGEST, description="Number of the search or student.")]
+Number = Annotated[int, Path(ge=0, le=LARGEST, description="Number of the trial in its search.")]
 Limit = Annotated[int, Query(ge=1, le=500, description="At most so many.")]
-Offset = Annotated[int, Query(ge=0, le=_LARGEST, description="Leave out the first so many.")]
+Offset = Annotated[int, Query(ge=0, le=LARGEST, description="Leave out the first so many.")]

@@ -52,7 +52,7 @@ def here(client):
 @pytest.fixture(scope="module")
 def finished(service, client, board):
     """A search over SSH, launched with curl."""
-    body = {**SMALL, "devices": [board], "trials": 8, "constraints": {"size_kb": 60}, "objectives": ["wape", "size_kb"]}
+    body = {**SMALL, "devices": [board], "trials": 6, "constraints": {"size_kb": 60}, "objectives": ["wape", "size_kb"]}
     search = curl(service, "/api/v1/searches", "-X", "POST", "-d", json.dumps(body))
     found = service.ended(client, search["id"])
     assert found["state"] == "completed", found["reason"]
@@ -73,7 +73,7 @@ def package(service, client, finished, tmp_path_factory):
 
 def test_every_measurement_came_over_ssh_before_any_training(client, finished):
     trials = list(client.trials(finished["id"]))
-    assert [t["number"] for t in trials] == list(range(8))
+    assert [t["number"] for t in trials] == list(range(6))
     assert {t["stage"] for t in trials} <= {"scored", "turned_away"}
     for trial in trials:
         measured = trial["measurements"]["board"]
@@ -167,12 +167,12 @@ def test_predict_says_what_is_wrong_with_a_table(package, bare_python, tmp_path,
 def test_a_killed_service_goes_on_where_it_was(own_service):
     with Client(own_service.url) as client:
         client.add_device({"name": "here", "transport": "local"})
-        body = {**SMALL, "devices": ["here"], "trials": 8, "constraints": {"size_kb": 60}, "sampler": "random"}
+        body = {**SMALL, "devices": ["here"], "trials": 5, "constraints": {"size_kb": 60}, "sampler": "random"}
         search = client.start_search(body)["id"]
 
         def enough():
             done = [t for t in client.trials(search) if t["finished_at"]]
-            return len(done) >= 3 and done
+            return len(done) >= 2 and done
 
         before = own_service.until(enough)
         own_service.kill()
@@ -180,20 +180,20 @@ def test_a_killed_service_goes_on_where_it_was(own_service):
         found = own_service.ended(client, search)
         assert found["state"] == "completed", found["reason"]
         after = {t["number"]: t for t in client.trials(search)}
-    assert sorted(after) == list(range(8))
+    assert sorted(after) == list(range(5))
     assert all(t["finished_at"] for t in after.values())
     for trial in before:
         assert after[trial["number"]] == trial
 
 
 def test_stop_pauses_and_resume_goes_on(service, client, here):
-    search = client.start_search({**SMALL, "devices": [here], "trials": 6})["id"]
+    search = client.start_search({**SMALL, "devices": [here], "trials": 4})["id"]
     service.until(lambda: any(t["finished_at"] for t in client.trials(search)))
     client.stop_search(search)
     assert service.ended(client, search)["state"] == "paused"
     client.resume_search(search)
     assert service.ended(client, search)["state"] == "completed"
-    assert [t["number"] for t in client.trials(search)] == list(range(6))
+    assert [t["number"] for t in client.trials(search)] == list(range(4))
 
 
 def test_a_device_that_does_not_answer_pauses_the_search_with_the_reason(service, client, sshd):
@@ -201,7 +201,7 @@ def test_a_device_that_does_not_answer_pauses_the_search_with_the_reason(service
     client.add_device({**body, "host_key": sshd.host_key})
     search = client.start_search({**SMALL, "devices": ["gone"], "trials": 2})["id"]
     found = service.ended(client, search)
-    assert found["state"] == "paused" and "gone" in found["reason"]
+    assert found["state"] == "paused" and "127.0.0.1:9" in found["reason"]
     assert client.device("gone")["state"] == "offline"
 
 

@@ -3,21 +3,24 @@ import pytest
 from homes import db, in_process, migrated, settings
 
 from nas.service.app import create_app
+from nas.settings import Settings
 from nas.store import TrialStage, WorkState, devices, leases, searches, trials
 
 __all__ = ["db", "in_process", "migrated", "settings"]
 SPACE = {"name": "tiny", "parameters": {"hidden": [8, 16]}}
 
 
-@pytest.fixture
-def app(settings):
-    made = create_app(settings)
-    yield made
+@pytest.fixture(scope="session")
+def app(tmp_path_factory):
+    """Built once, because that is slow; each test puts its own database into it."""
+    made = create_app(Settings(home=tmp_path_factory.mktemp("app"), database_url=""))
     made.state.database.close()
+    return made
 
 
 @pytest.fixture
-def http(app, in_process):
+def http(app, db, in_process):
+    app.state.database = db
     with httpx.Client(transport=in_process(app), base_url="http://127.0.0.1:8765") as client:
         yield client
 

@@ -1,4 +1,5 @@
-import httpx
+import json
+
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
@@ -96,7 +97,11 @@ def test_a_wrong_method_tells_the_right_one(http):
         ("/api/v1/searches", {"devices": ["pi4", "pi4"]}, "devices names the same thing twice"),
         ("/api/v1/searches", {"devices": ["../x"]}, "devices.0: "),
         ("/api/v1/searches", {"devices": ["pi4"], "trails": 3}, "trails: it is not known here; correct or remove it"),
-        ("/api/v1/searches", {"devices": ["pi4"], "trials": 0}, "trials: it should be greater than or equal to 1, found 0"),
+        (
+            "/api/v1/searches",
+            {"devices": ["pi4"], "trials": 0},
+            "trials: it should be greater than or equal to 1, found 0",
+        ),
         ("/api/v1/searches", {"devices": ["pi4"], "trials": "many"}, "trials: it should be a valid integer"),
         ("/api/v1/searches", {"devices": ["pi4"], "trials": HUGE}, "trials: "),
         ("/api/v1/searches", {"devices": ["pi4"], "seed": -1}, "seed: "),
@@ -146,7 +151,9 @@ def test_every_finding_is_told(http, pi4):
 
 
 @pytest.mark.parametrize("path", POSTS)
-@pytest.mark.parametrize("content", ["{", "-", "{'a': 1}", '{"a": 1}}', b"\xff\xfe", b'{"a": "\xff"}'])
+@pytest.mark.parametrize(
+    "content", ["{", "-", "{'a': 1}", '{"a": 1}}', b"\xff\xfe", b'{"a": "\xff"}', "[" * 100_000, "9" * 5000]
+)
 def test_a_body_that_is_no_json_is_refused(http, path, content):
     found = problem(http.post(path, content=content, headers={"content-type": "application/json"}), 400)
     assert found["type"] == "urn:nas:problem:malformed-json"
@@ -164,8 +171,8 @@ def test_a_body_that_does_not_say_that_it_is_json_is_refused_with_the_remedy(htt
         ({"search": 99}, 404, "There is no search 99"),
         ({"search": 1, "trial": 99}, 404, "There is no trial 99 in search 1"),
         ({"search": 1, "trial": 1}, 409, "Trial 1 of search 1 is turned_away; only a scored trial can be exported"),
-        ({"search": 2**40}, 422, "search: "),
-        ({"search": 1, "trial": 2**40}, 422, "trial: "),
+        ({"search": HUGE}, 422, "search: "),
+        ({"search": 1, "trial": HUGE}, 422, "trial: "),
     ],
 )
 def test_a_student_needs_a_scored_trial(http, worked_on, body, status, sentence):
@@ -262,15 +269,8 @@ BODIES = JSON | st.dictionaries(st.sampled_from(FIELDS), JSON, max_size=8)
 @hypothesis_settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(path=st.sampled_from(POSTS), body=BODIES)
 def test_no_body_whatever_breaks_the_service(http, worked_on, path, body):
-    content = httpx.Request("POST", "http://x", json=None).content or to_json(body)
+    content = json.dumps(body)  # with NaN and Infinity, which are no JSON and may be sent all the same
     answer = http.post(path, content=content, headers={"content-type": "application/json"})
     if answer.is_error:
         problem(answer, answer.status_code)
     assert answer.status_code in {201, 202, 400, 404, 409, 422}
-
-
-def to_json(value):
-    """With NaN and Infinity, which are no JSON and may be sent all the same."""
-    import json
-
-    return json.dumps(value).encode()

@@ -3,10 +3,11 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Body, Response, status
+from pydantic import Field
 
 from nas.errors import Conflict
 from nas.request import StudentRequest
-from nas.service.context import Db, Id, Limit, Offset
+from nas.service.context import LARGEST, Db, Id, Limit, Offset
 from nas.service.problems import responses
 from nas.service.routes.searches import refuse_unknown_device
 from nas.service.views import FrontView, StudentView
@@ -15,8 +16,15 @@ from nas.store import Search, TrialStage, WorkState, devices, jobs, searches, tr
 router = APIRouter(prefix="/students", tags=["students"])
 
 
+class ExportRequest(StudentRequest):
+    """Which trial becomes a student; its numbers fit into the database, which would choke on larger ones."""
+
+    search: int = Field(ge=1, le=LARGEST)
+    trial: int | None = Field(None, ge=0, le=LARGEST, description="None takes the front's recommended one.")
+
+
 @router.post("", status_code=status.HTTP_202_ACCEPTED, responses=responses(400, 404, 409, 422))
-def export_student(db: Db, request: Annotated[StudentRequest, Body()], response: Response) -> StudentView:
+def export_student(db: Db, request: Annotated[ExportRequest, Body()], response: Response) -> StudentView:
     """Queue the export of a scored trial, verified on a device: outputs there against the trainer's."""
     search = searches.get(db, request.search)
     number = _recommended(search) if request.trial is None else request.trial
