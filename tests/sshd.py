@@ -80,6 +80,11 @@ class Sshd:
     def host_key(self) -> str:
         return " ".join((self.folder / "host_key.pub").read_text().split()[:2])
 
+    @property
+    def fingerprint(self) -> str:
+        command = ["ssh-keygen", "-lf", str(self.folder / "host_key.pub")]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[1]
+
     def device(self, root: Path, **changes: object) -> Device:
         usual = {
             "name": "over-ssh",
