@@ -23,9 +23,9 @@ from nas.space import SearchSpace
 
 CANDIDATES = 30
 SHAPE = Shape(horizon=14, hist=1, futr=2, vocabulary=(185, 14))
-INTRODUCTION = """Thirty distinct candidates drawn from `lstm_compact` are measured one after the other
-(screening tier) on this computer through real OpenSSH on loopback: SFTP upload, agent, a process per candidate. Overhead is the time from
-the request, upload included, to the reply, minus warm-up and timed inferences. Nothing comes from the cache."""
+INTRODUCTION = """Thirty distinct candidates drawn from `lstm_compact` are measured one after the other (screening
+tier) on this computer through real OpenSSH on loopback: SFTP upload, agent, a process per candidate. Overhead is the
+time from the request, upload included, to the reply, minus warm-up and timed inferences. Nothing is cached."""
 
 
 def main() -> None:

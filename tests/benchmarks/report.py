@@ -35,9 +35,7 @@ def write(name: str, introduction: str, figures: list[Figure]) -> None:
         "python": platform.python_version(),
         "packages": {package: version(package) for package in PACKAGES},
         "load_average": [round(load, 2) for load in os.getloadavg()],
-        "commit": subprocess.run(
-            ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True
-        ).stdout.strip(),
+        "commit": _commit(),
     }
     report = {"name": name, "environment": environment, "figures": [asdict(figure) for figure in figures]}
     FOLDER.mkdir(parents=True, exist_ok=True)

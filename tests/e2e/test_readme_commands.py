@@ -36,10 +36,11 @@ def folder(tmp_path):
 def test_the_readmes_commands_do_what_they_say(own_service, sshd, folder):
     device, fingerprint = sshd.device(folder), sshd.fingerprint
     login = f"--host 127.0.0.1 --port {sshd.port} --user {device.user} --key {device.key}"
+    login += f" --fingerprint {fingerprint} --python {sys.executable}"
     small = "--trials 3 --space my_space.yaml --data sales.csv --futr promo --stat store"
     replaced = {
         "nas serve &\n": "",
-        "--host 192.168.1.40 --user pi --key ~/.ssh/id_ed25519": f"{login} --fingerprint {fingerprint} --python {sys.executable}",
+        "--host 192.168.1.40 --user pi --key ~/.ssh/id_ed25519": login,
         "--constraint 'latency_p95_ms<=2' --watch": f"--constraint 'latency_p95_ms<=2000' --watch {small}",
         "http://127.0.0.1:8765": own_service.url,
         "python3 predict.py": f"{sys.executable} predict.py",

@@ -1,0 +1,126 @@
+"""The command line: one sentence on stderr, the right exit code, never a traceback."""
+
+import json
+import sys
+
+import pytest
+
+from nas.cli import main
+
+
+@pytest.fixture
+def nas(monkeypatch, capsys, tmp_path):
+    """Run `nas` with these words; returns exit code, stdout and stderr."""
+    monkeypatch.setenv("NAS_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("NAS_URL", "http://127.0.0.1:9")  # where no service is
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["nas", *map(str, words)])
+        try:
+            main()
+            code = 0
+        except SystemExit as end:
+            code = end.code or 0
+        out = capsys.readouterr()
+        assert "Traceback" not in out.err + out.out
+        return code, out.out, out.err
+
+    return run
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("search", "list"),
+        ("search", "start", "--device", "pi4"),
+        ("front", "1"),
+        ("student", "export", "1"),
+        ("devices", "list"),
+    ],
+    ids=" ".join,
+)
+def test_without_a_service_it_says_how_to_start_one(nas, words):
+    code, _, err = nas(*words)
+    assert code == 1
+    assert "nas serve" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("search", "start", "--device", "a", "--constraint", "fast"), "METRIC<=NUMBER"),
+        (("search", "start", "--device", "a", "--hist", "price"), "--data"),
+        (("search", "start", "--device", "a", "--space", "absent.yaml"), "No such file"),
+        (("devices", "add", "pi4", "--host", "h"), "--user and --key"),
+        (("devices", "add", "Pi 4", "--host", "h", "--user", "u", "--key", "k"), "small letters"),
+        (("devices", "add", "pi4", "--user", "u"), "--host"),
+        (("data", "check", "absent.csv"), "absent.csv"),
+        (("space", "check", "absent.yaml"), "absent.yaml"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
+)
+def test_wrong_words_are_one_sentence_and_exit_code_2(nas, words, says):
+    code, _, err = nas(*words)
+    assert code == 2
+    assert says in err
+
+
+def test_a_wrong_space_names_its_line(nas, tmp_path):
+    (tmp_path / "mine.yaml").write_text("name: x\nparameters:\n  hiden: [8]\n")
+    code, _, err = nas("space", "check", tmp_path / "mine.yaml")
+    assert code == 2
+    assert "mine.yaml:3: parameters.hiden" in err
+
+
+def test_a_right_space_says_how_large_it_is(nas, tmp_path):
+    (tmp_path / "mine.yaml").write_text("name: x\nparameters:\n  hidden: [8, 16]\n")
+    assert "2 architectures" in nas("space", "check", tmp_path / "mine.yaml")[1]
+    assert json.loads(nas("space", "check", tmp_path / "mine.yaml", "--json")[1])["size"] == 2
+
+
+def test_a_broken_table_lists_every_problem_by_row_and_column(nas, tmp_path):
+    table = tmp_path / "sales.csv"
+    table.write_text("unique_id,ds,y,promo\na,2024-01-01,-1,0\na,2024-01-01,2,0\na,2024-01-04,nan,0\n")
+    code, out, err = nas("data", "check", table)
+    assert code == 2
+    for word in ("row 2", "row 3", "row 4", "promo", "negative"):
+        assert word in out
+    assert "sales.csv has" in err
+
+
+@pytest.mark.parametrize(
+    ("port", "changes", "says"),
+    [
+        ("closed", {}, "127.0.0.1:9"),
+        ("open", {"--fingerprint": "SHA256:" + "A" * 43}, "nothing was sent"),
+        ("open", {"--fingerprint": None}, "--fingerprint SHA256:"),
+        ("open", {"--key": "/nowhere/key"}, "key"),
+        ("open", {"--python": "python9"}, "python9"),
+    ],
+)
+def test_enrolling_a_device_says_what_is_wrong_with_it(nas, sshd, tmp_path, port, changes, says):
+    device = sshd.device(tmp_path)
+    options = {
+        "--host": "127.0.0.1",
+        "--port": "9" if port == "closed" else str(device.port),
+        "--user": device.user,
+        "--key": device.key,
+        "--fingerprint": sshd.fingerprint,
+        "--python": sys.executable,
+        **changes,
+    }
+    words = [word for pair in options.items() if pair[1] for word in pair]
+    code, _, err = nas("devices", "add", "pi4", *words)
+    assert code in (1, 2)
+    assert says in err
+
+
+def test_a_device_without_onnxruntime_is_told_how_to_get_it(nas, sshd, tmp_path):
+    bare = tmp_path / "python-without-packages"
+    bare.write_text(f'#!/bin/sh\nexec {sys.executable} -S "$@"\n')
+    bare.chmod(0o755)
+    where = ["--host", "127.0.0.1", "--port", sshd.port, "--user", sshd.device(tmp_path).user]
+    login = ["--key", sshd.device(tmp_path).key, "--fingerprint", sshd.fingerprint]
+    code, _, err = nas("devices", "add", "pi4", *where, *login, "--python", bare)
+    assert code == 1
+    assert "pip install onnxruntime" in err
