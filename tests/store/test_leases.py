@@ -1,3 +1,4 @@
+import os
 import threading
 import time
 
@@ -151,6 +152,16 @@ def test_ended_work_is_never_claimed_again(db, claim, clock):
     assert leases.claim_next(db, observer) is None
     clock.tick(1000)
     assert leases.claim_next(db, observer) is None
+
+
+def test_a_lease_has_an_owner_only_while_somebody_works(db, held):
+    def owner():
+        with db.read() as connection:
+            return connection.exec_driver_sql("SELECT owner FROM nas_searches").scalar_one()
+
+    assert owner().endswith(f":{os.getpid()}")
+    searches.save(db, held.id, token=held.token, state=WorkState.paused)
+    assert owner() is None
 
 
 def test_work_becomes_running_only_by_being_claimed(db, held):
