@@ -20,6 +20,8 @@ NAMED = ("wape", "latency_p50_ms", "latency_p95_ms", "peak_memory_mb", "size_kb"
 """Metrics that every table of trials shows."""
 POLL_S = 1.0
 console = Console()
+if not console.is_terminal:
+    console = Console(width=150)  # in a file nothing needs to be folded
 
 
 def as_json(value: Any) -> None:

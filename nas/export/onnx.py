@@ -20,20 +20,19 @@ import onnx_ir
 import onnxruntime
 import torch
 from numpy.typing import NDArray
-from onnx_ir.passes.common import ClearMetadataAndDocStringPass, RemoveUnusedNodesPass
-from onnxscript.optimizer import fold_constants
+from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 
 from nas import __version__
 from nas.architecture import Architecture
 from nas.data.windows import INPUTS
 from nas.errors import CandidateFault
+from nas.export.recurrent import OPSET, with_operators
 from nas.models.forecaster import Forecaster, Shape, example_inputs
 
 OUTPUT = "forecast"
 FP32_TOLERANCE = 1e-4
 """Largest difference from torch that fp32 may show, relative to the mean forecast."""
 _QUANTIZED_OPERATORS = ("LSTM", "MatMul", "Gather")
-_ANY_SIZE = 2**40
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -132,12 +131,13 @@ def _traced(model: Forecaster) -> onnx.ModelProto:
     batch = torch.export.Dim("batch")
     with _quiet():
         program = torch.onnx.export(
-            model,
+            with_operators(model),
             arguments,
             dynamo=True,
             dynamic_shapes=tuple({0: batch} for _ in arguments),
             input_names=list(INPUTS),
             output_names=[OUTPUT],
+            opset_version=OPSET,
             external_data=False,
             verbose=False,
         )
@@ -148,10 +148,6 @@ def _traced(model: Forecaster) -> onnx.ModelProto:
 def _stripped(model: onnx.ModelProto, architecture: Architecture, shape: Shape) -> onnx.ModelProto:
     """Without the exporter's notes (they hold local paths), with our own."""
     intermediate = onnx_ir.serde.deserialize_model(model)
-    # By default the exporter leaves the reordering of larger LSTM weights in the graph, where the
-    # quantizer, which wants plain weights, passes them over.
-    fold_constants(intermediate, input_size_limit=_ANY_SIZE, output_size_limit=_ANY_SIZE)
-    RemoveUnusedNodesPass()(intermediate)
     ClearMetadataAndDocStringPass()(intermediate)
     clean = onnx_ir.serde.serialize_model(intermediate)
     clean.producer_name, clean.producer_version = "edge-nas", __version__
