@@ -63,8 +63,8 @@ class RecurrentOperators(nn.Module):
 
     def _ordered(self, weights: Tensor) -> Tensor:
         """The same rows in ONNX's order of gates."""
-        gates = weights.split(self.hidden)
-        return torch.cat([gates[place] for place in _GATES[self.operator]])
+        gates = weights.reshape(-1, self.hidden, *weights.shape[1:])
+        return gates[list(_GATES[self.operator])].flatten(0, 1)
 
 
 def with_operators(model: Forecaster) -> Forecaster:
