@@ -26,7 +26,7 @@ from nas.data.split import Split
 from nas.devices import host_lock
 from nas.devices.device import Device
 from nas.devices.fleet import Fleet
-from nas.errors import Conflict, ControllerFault, DeviceFault, NasError
+from nas.errors import Conflict, ControllerFault, DataError, DeviceFault, NasError
 from nas.logs import configure
 from nas.request import DataSpec, SearchRequest
 from nas.search.loop import SearchRun, Tools
@@ -45,6 +45,8 @@ _log = structlog.get_logger()
 POLL_S = 0.5
 PROBE_AGAIN_S = 60.0
 LOCAL_ROOT = "agent"
+PROBLEMS_SHOWN = 10
+"""Findings in a table that a failed search names; `nas data check` lists them all."""
 
 
 class Interrupted(NasError):
@@ -96,6 +98,8 @@ class Controller:
             end = {"state": stop.state, "reason": stop.reason}
         except (DeviceFault, ControllerFault) as fault:
             end = {"state": WorkState.paused if isinstance(work, Search) else WorkState.failed, "reason": str(fault)}
+        except DataError as error:
+            end = {"state": WorkState.failed, "reason": "; ".join([str(error), *error.problems[:PROBLEMS_SHOWN]])}
         except NasError as error:
             end = {"state": WorkState.failed, "reason": str(error)}
         except Exception as error:  # noqa: BLE001 the outermost edge: one broken search must not take the others down

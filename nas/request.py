@@ -77,7 +77,7 @@ class Training(_Frozen):
     max_epochs: int = Field(60, ge=1, le=10_000)
     patience: int = Field(4, ge=1, le=1_000, description="Epochs without a better validation WAPE before it stops.")
     steps_per_epoch: int = Field(60, ge=1, le=100_000)
-    batch: int = Field(256, ge=1, le=65_536)
+    batch: int = Field(128, ge=1, le=65_536)
     learning_rate: float = Field(3e-3, gt=0)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from nas.architecture import PRECISIONS, Architecture
@@ -23,10 +24,10 @@ from nas.export.onnx import Artifact, export
 from nas.export.package import Package, pack
 from nas.models.forecaster import Shape
 from nas.models.training import predict, restore
-from nas.request import SearchRequest
+from nas.request import SearchRequest, Training
 from nas.search.objectives import costs
 from nas.search.study import trial_seed
-from nas.search.trainer import judge, train_and_score
+from nas.search.trainer import Trained, judge, train_and_score
 from nas.store.rows import Job, Trial
 
 PLAIN = Architecture(
@@ -198,11 +199,22 @@ def _verified(form: Form, shop: Workshop) -> Verification:
     return Verification(shop.device, len(form.expected), mean, largest, tolerance)
 
 
+def train_alone(panel: Panel, split: Split, budget: Training, seed: int, threads: int) -> Trained:
+    """Runs on a worker that has the cores of all others: the plain LSTM is the largest network of all."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        return train_and_score(PLAIN, panel, split, budget, seed, None)
+    finally:
+        torch.set_num_threads(before)
+
+
 def _plain(request: SearchRequest, shop: Workshop) -> dict[str, Any]:
     """The plain LSTM, trained with the same budget on the same weeks, measured on the same device."""
     panel, seed = shop.cluster.share(shop.panel.digest, shop.panel), trial_seed(request.seed, 0)
     with shop.working():
-        trained = shop.cluster.call(train_and_score, PLAIN, panel, shop.split, request.training, seed, None)
+        workers = shop.cluster.workers
+        trained = shop.cluster.call(train_alone, panel, shop.split, request.training, seed, workers)
     forms = _forms(PLAIN, trained.learned.weights, shop)
     figures = _figures(forms["fp32"].test, _measured(forms["fp32"], shop))
     return {**figures, "parameters": trained.learned.training["parameters"]}
