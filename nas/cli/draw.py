@@ -49,7 +49,7 @@ def front_plot(front: Json, trials: Sequence[Json]) -> None:
 
 
 def front_picture(front: Json, trials: Sequence[Json], limits: Mapping[str, float], path: Path) -> None:
-    """Draw the first two objectives as a PNG: turned away, feasible, and the front.
+    """Draw the first two objectives as a PNG, a third as colour: turned away, feasible, and the front.
 
     Raises:
         MissingExtra: matplotlib is not installed.
@@ -66,9 +66,7 @@ def front_picture(front: Json, trials: Sequence[Json], limits: Mapping[str, floa
     axes = drawn.subplots()
     axes.spines[["top", "right"]].set_visible(False)
     axes.scatter(*_coordinates(front, _feasible(trials)), color=FEASIBLE, s=26, label="feasible")
-    best = _coordinates(front, _points(front))
-    axes.step(*best, where="post", color=BEST, linewidth=1)
-    axes.scatter(*best, color=BEST, zorder=3, label="Pareto front")
+    _draw_front(axes, front)
     _draw_turned_away(axes, [t["values"].get(second) for t in trials if t["stage"] == "turned_away"])
     if second in limits:
         axes.axvline(limits[second], color=AWAY, linestyle=":", linewidth=1.2, label=f"limit {limits[second]:g}")
@@ -82,6 +80,20 @@ def front_picture(front: Json, trials: Sequence[Json], limits: Mapping[str, floa
         raise RequestError(
             f"Cannot write the picture {path}: {error}; choose another file, such as front.png."
         ) from None
+
+
+def _draw_front(axes: Any, front: Json) -> None:
+    """Two objectives make a line of steps; with a third the line would lie, so that one becomes the colour."""
+    points = _points(front)
+    best = _coordinates(front, points)
+    if len(front["objectives"]) == 2:
+        axes.step(*best, where="post", color=BEST, linewidth=1)
+        axes.scatter(*best, color=BEST, zorder=3, label="Pareto front")
+        return
+    third = front["objectives"][2]
+    colours = [values[third] for values in points]
+    drawn = axes.scatter(*best, c=colours, cmap="viridis", edgecolor=BEST, s=52, zorder=3, label="Pareto front")
+    axes.figure.colorbar(drawn, ax=axes, label=third)
 
 
 def _draw_turned_away(axes: Any, costs: Sequence[float | None]) -> None:
