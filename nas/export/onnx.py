@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import tempfile
+import threading
 import time
 import warnings
 from collections.abc import Iterator, Mapping
@@ -21,17 +22,20 @@ import onnxruntime
 import torch
 from numpy.typing import NDArray
 from onnx_ir.passes.common import ClearMetadataAndDocStringPass
+from torch.onnx import OnnxExporterError
 
 from nas import __version__
 from nas.architecture import Architecture
 from nas.data.windows import INPUTS
-from nas.errors import CandidateFault
+from nas.errors import CandidateFault, ControllerFault
 from nas.export.recurrent import OPSET, with_operators
 from nas.models.forecaster import Forecaster, Shape, example_inputs
 
 OUTPUT = "forecast"
 FP32_TOLERANCE = 1e-4
 """Largest difference from torch that fp32 may show, relative to the mean forecast."""
+_ONE_AT_A_TIME = threading.Lock()
+"""torch's exporter keeps global state: two threads that export at once break each other."""
 _QUANTIZED_OPERATORS = ("LSTM", "MatMul", "Gather")
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -129,18 +133,23 @@ def _traced(model: Forecaster) -> onnx.ModelProto:
     # A batch of 1 would be frozen into the graph, so the example has two rows.
     arguments = example_inputs(model.architecture, model.shape, batch=2)
     batch = torch.export.Dim("batch")
-    with _quiet():
-        program = torch.onnx.export(
-            with_operators(model),
-            arguments,
-            dynamo=True,
-            dynamic_shapes=tuple({0: batch} for _ in arguments),
-            input_names=list(INPUTS),
-            output_names=[OUTPUT],
-            opset_version=OPSET,
-            external_data=False,
-            verbose=False,
-        )
+    try:
+        with _ONE_AT_A_TIME, _quiet():
+            program = torch.onnx.export(
+                with_operators(model),
+                arguments,
+                dynamo=True,
+                dynamic_shapes=tuple({0: batch} for _ in arguments),
+                input_names=list(INPUTS),
+                output_names=[OUTPUT],
+                opset_version=OPSET,
+                external_data=False,
+                verbose=False,
+            )
+    except OnnxExporterError as error:
+        # Seen once in a hundred exports, and not again for the same model: worth another attempt.
+        reason = str(error.__cause__ or error).strip().partition("\n")[0]
+        raise ControllerFault(f"torch could not export {model.architecture}: {reason:.200}") from error
     assert program is not None
     return program.model_proto
 

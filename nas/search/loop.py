@@ -145,7 +145,7 @@ class SearchRun:
                 try:
                     exported.append((trial, call.result()))
                     self._spend("export", call.result().seconds)
-                except CandidateFault as fault:
+                except (CandidateFault, ControllerFault) as fault:
                     self._fail(trial, str(fault))
         return exported
 

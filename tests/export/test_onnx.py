@@ -1,15 +1,17 @@
 """Exports: the same forecasts as torch, at any batch, without a trace of this computer."""
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
 import onnx
 import pytest
 import torch
+from torch.onnx import OnnxExporterError
 
 from nas.architecture import Architecture
-from nas.errors import CandidateFault
+from nas.errors import CandidateFault, ControllerFault
 from nas.export import onnx as exporting
 from nas.export.onnx import as_arrays, export, export_untrained, forecast, graph_digest
 from nas.models.forecaster import Forecaster, Shape, example_inputs
@@ -79,4 +81,19 @@ def test_int8_quantizes_the_lstm_and_stays_near(artifacts):
 def test_a_model_that_does_not_compute_what_torch_does_is_refused(monkeypatch):
     monkeypatch.setattr(exporting, "forecast", lambda _model, inputs: np.full((len(inputs["past"]), 14), 5.0))
     with pytest.raises(CandidateFault, match="differs from torch"):
+        export_untrained(WIDE[3], SHAPE)
+
+
+def test_several_threads_may_export_at_once():
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(lambda architecture: export_untrained(architecture, SHAPE), WIDE[2:]))
+    assert all(artifact.parity < 1e-5 for artifact in found)
+
+
+def test_an_exporter_that_breaks_is_worth_another_attempt(monkeypatch):
+    def breaks(*_given, **_named):
+        raise OnnxExporterError("fake tensor in the constants")
+
+    monkeypatch.setattr(torch.onnx, "export", breaks)
+    with pytest.raises(ControllerFault, match="fake tensor"):
         export_untrained(WIDE[3], SHAPE)
