@@ -107,6 +107,7 @@ def test_enrolling_a_device_says_what_is_wrong_with_it(nas, sshd, tmp_path, port
         "--key": device.key,
         "--fingerprint": sshd.fingerprint,
         "--python": sys.executable,
+        "--root": str(tmp_path / "agent"),
         **changes,
     }
     words = [word for pair in options.items() if pair[1] for word in pair]
@@ -121,6 +122,6 @@ def test_a_device_without_onnxruntime_is_told_how_to_get_it(nas, sshd, tmp_path)
     bare.chmod(0o755)
     where = ["--host", "127.0.0.1", "--port", sshd.port, "--user", sshd.device(tmp_path).user]
     login = ["--key", sshd.device(tmp_path).key, "--fingerprint", sshd.fingerprint]
-    code, _, err = nas("devices", "add", "pi4", *where, *login, "--python", bare)
+    code, _, err = nas("devices", "add", "pi4", *where, *login, "--python", bare, "--root", tmp_path / "agent")
     assert code == 1
     assert "pip install onnxruntime" in err

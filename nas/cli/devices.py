@@ -26,6 +26,7 @@ def add(
     key: Annotated[Path | None, typer.Option(help="Private key for the login; it stays here.")] = None,
     port: Annotated[int, typer.Option(help="SSH port.")] = 22,
     python: Annotated[str, typer.Option(help="Interpreter there that has onnxruntime.")] = "python3",
+    root: Annotated[str, typer.Option(help="Folder there for the agent; in the user's home.")] = ".nas-agent",
     fingerprint: Annotated[
         str | None, typer.Option(help="Expected SHA256:… of the host key; then nothing is asked.")
     ] = None,
@@ -35,9 +36,13 @@ def add(
     if host is None:
         if user or key or fingerprint:
             raise RequestError("--user, --key and --fingerprint go with --host; give the device's address.")
-        body: dict[str, Any] = {"name": name, "transport": "local", "python": python}
+        body: dict[str, Any] = {"name": name, "transport": "local", "python": python, "root": root}
     else:
-        body = _behind_ssh(name, host, port, user, key, python, fingerprint)
+        if user is None or key is None:
+            raise RequestError("A device behind SSH needs --user and --key as well as --host.")
+        where = {"host": host, "port": port, "user": user, "key": str(key.expanduser().absolute())}
+        body = {"name": name, "transport": "ssh", "python": python, "root": root, **where}
+        body["host_key"] = _expect_able(body, fingerprint)
     with service() as client:
         found = client.add_device(body)
     if json:
@@ -86,23 +91,18 @@ def remove(name: Annotated[str, typer.Argument(help="Name of the device.")]) -> 
     show.line(f"{name} is removed")
 
 
-def _behind_ssh(
-    name: str, host: str, port: int, user: str | None, key: Path | None, python: str, fingerprint: str | None
-) -> dict[str, Any]:
-    """What to enrol, once the key is confirmed and the device has shown that it can measure."""
-    if user is None or key is None:
-        raise RequestError("A device behind SSH needs --user and --key as well as --host.")
-    where = {"host": host, "port": port, "user": user, "key": str(key.expanduser().absolute())}
-    body: dict[str, Any] = {"name": name, "transport": "ssh", "python": python, **where}
+def _expect_able(body: dict[str, Any], fingerprint: str | None) -> str:
+    """The device's host key, once it is confirmed and the device has shown that it can measure."""
     Device(**body)  # says what is wrong with the names before anything is sent
-    body["host_key"] = _pinned(host, port, fingerprint)
-    facts = probe(Device(**body))
+    host_key = _pinned(body["host"], body["port"], fingerprint)
+    facts = probe(Device(**body, host_key=host_key))
     if not facts["runtimes"].get(RUNTIME):
+        name, python = body["name"], body["python"]
         raise RuntimeMissing(
             f"{name} answers, but its {python} has no {RUNTIME}; run `{python} -m pip install {RUNTIME}` there, "
             "or name an interpreter that has it with --python."
         )
-    return body
+    return host_key
 
 
 def _pinned(host: str, port: int, expected: str | None) -> str:
