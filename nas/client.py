@@ -104,6 +104,10 @@ class Client:
         """One device."""
         return self._json("GET", f"/api/v1/devices/{quote(name, safe='')}")
 
+    def replace_device(self, device: Mapping[str, Any]) -> Json:
+        """Enrol a device anew under its name; searches that use it can go on."""
+        return self._json("PUT", f"/api/v1/devices/{quote(str(device['name']), safe='')}", device)
+
     def remove_device(self, name: str) -> None:
         """Forget a device."""
         self._send("DELETE", f"/api/v1/devices/{quote(name, safe='')}")

@@ -45,7 +45,7 @@ _log = structlog.get_logger()
 POLL_S = 0.5
 PROBE_AGAIN_S = 60.0
 LOCAL_ROOT = "agent"
-PROBLEMS_SHOWN = 10
+PROBLEMS_SHOWN = 3
 """Findings in a table that a failed search names; `nas data check` lists them all."""
 
 
@@ -242,7 +242,10 @@ def _alone(facts: Mapping[str, Any]) -> AbstractContextManager[None]:
 
 def main() -> None:
     """Run one controller until SIGTERM, SIGINT, or the end of its parent."""
-    settings = Settings()
+    try:
+        settings = Settings.from_environment()
+    except NasError as error:
+        sys.exit(str(error))
     configure(settings.log_level)
     over = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

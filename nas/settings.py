@@ -5,8 +5,10 @@ from __future__ import annotations
 from functools import cached_property
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from nas.errors import RequestError
 
 
 class Settings(BaseSettings):
@@ -25,6 +27,19 @@ class Settings(BaseSettings):
     lease_ttl: float = Field(10.0, gt=0, description="Seconds after which work without a heartbeat may be taken over.")
     attempts: int = Field(3, ge=1, description="Attempts per trial when a device or the controller breaks.")
     log_level: str = Field("INFO", description="Least level that is logged: DEBUG, INFO, WARNING or ERROR.")
+
+    @classmethod
+    def from_environment(cls) -> Settings:
+        """Read the environment.
+
+        Raises:
+            RequestError: Naming each variable that cannot be used.
+        """
+        try:
+            return cls()
+        except ValidationError as error:
+            found = [f"NAS_{str(e['loc'][0]).upper()} is {e['input']!r}: {e['msg']}" for e in error.errors()]
+            raise RequestError(f"The settings cannot be used: {'; '.join(found)}; see the README's table.") from None
 
     @cached_property
     def folder(self) -> Path:

@@ -58,10 +58,17 @@ class Service:
 
     def start(self):
         self.home.mkdir(parents=True, exist_ok=True)
+        (self.home.parent / "nas").mkdir(exist_ok=True)  # as where a clone of that name lies; it must not be imported
+        command = [str(Path(sys.executable).with_name("nas")), "serve"]
         with (self.home / "service.log").open("ab") as log:
-            command = [sys.executable, "-m", "nas.cli", "serve"]
             self.process = subprocess.Popen(
-                command, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                command,
+                cwd=self.home.parent,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
         self.until(self._healthy, 60)
         return self

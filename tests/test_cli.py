@@ -49,6 +49,8 @@ def test_without_a_service_it_says_how_to_start_one(nas, words):
     ("words", "says"),
     [
         (("search", "start", "--device", "a", "--constraint", "fast"), "METRIC<=NUMBER"),
+        (("search", "start", "--device", "a", "--constraint", "wape<=nan"), "METRIC<=NUMBER"),
+        (("search", "start", "--device", "a", "--data", "absent.csv"), "absent.csv"),
         (("search", "start", "--device", "a", "--hist", "price"), "--data"),
         (("search", "start", "--device", "a", "--space", "absent.yaml"), "No such file"),
         (("devices", "add", "pi4", "--host", "h"), "--user and --key"),
@@ -63,6 +65,21 @@ def test_wrong_words_are_one_sentence_and_exit_code_2(nas, words, says):
     code, _, err = nas(*words)
     assert code == 2
     assert says in err
+
+
+@pytest.mark.parametrize(("name", "value"), [("NAS_PORT", "abc"), ("NAS_PORT", "99999"), ("NAS_LEASE_TTL", "0")])
+def test_a_setting_that_cannot_be_used_is_named(nas, monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+    code, _, err = nas("serve")
+    assert code == 2
+    assert name in err
+
+
+def test_a_broken_table_is_refused_before_anything_is_queued(nas, tmp_path):
+    (tmp_path / "sales.csv").write_text("unique_id;ds;y\na;2024-01-01;1\n")
+    code, _, err = nas("search", "start", "--device", "a", "--data", tmp_path / "sales.csv")
+    assert code == 2
+    assert "unique_id is missing" in err
 
 
 def test_a_wrong_space_names_its_line(nas, tmp_path):

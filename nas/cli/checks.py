@@ -9,8 +9,7 @@ import typer
 
 from nas.cli import show
 from nas.cli.searches import AsJson
-from nas.errors import DataError
-from nas.request import DataSpec
+from nas.cli.table import examine, refuse_problems
 from nas.settings import Settings
 from nas.space import SearchSpace, schema
 
@@ -22,9 +21,7 @@ def serve() -> None:
     """Run the service and one controller until Ctrl-C."""
     from nas.service.serve import serve as run  # noqa: PLC0415 only this command needs fastapi
 
-    settings = Settings()
-    show.line(f"http://{settings.host}:{settings.port} (API under /docs)")
-    run(settings)
+    run(Settings.from_environment())
 
 
 def controller() -> None:
@@ -64,14 +61,8 @@ def check_data(
     json: AsJson = False,
 ) -> None:
     """Say what is in a sales table, and everything that is wrong with it by row and column."""
-    from nas.data import sources  # noqa: PLC0415 pandas takes half a second
-    from nas.data.profile import profile  # noqa: PLC0415
-    from nas.data.split import days_needed  # noqa: PLC0415
-
     columns = {"hist": hist or [], "futr": futr or [], "stat": stat or [], "ignore": ignore or []}
-    spec = DataSpec.checked({"source": "table", "path": str(file), "fill": fill, "horizon": horizon, **columns})
-    needed = days_needed(spec.horizon, spec.validation_days, spec.test_days)
-    found = profile(sources.load(spec, Settings().folder / "cache"), fill=spec.fill, days_needed=needed)
+    found = examine({"source": "table", "path": str(file), "fill": fill, "horizon": horizon, **columns})
     if json:
         show.as_json(found.to_dict())
     else:
@@ -79,6 +70,4 @@ def check_data(
         show.rows(str(file), ["", ""], facts)
         for problem in found.problems:
             show.line(f"• {problem}")
-    if found.problems:
-        count = f"{len(found.problems)} problem{'s' if len(found.problems) > 1 else ''}"
-        raise DataError(f"{file} has {count}; mend the table, or say what is meant with --fill or --ignore.")
+    refuse_problems(str(file), found, listed=True)

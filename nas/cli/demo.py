@@ -76,7 +76,7 @@ def _third_of_plain() -> float:
 
     with show.console.status("measuring a plain 1x128 LSTM on this computer"):
         artifact = export_untrained(PLAIN, Shape(horizon=14, hist=1, futr=2, vocabulary=()))
-        here = Device("here", "local", python=sys.executable, root=str(Settings().folder / "agent"))
+        here = Device("here", "local", python=sys.executable, root=str(Settings.from_environment().folder / "agent"))
         with Fleet([here]) as fleet:
             p50 = fleet.measure("here", artifact.model, artifact.inputs, tier="thorough").metric("latency_p50_ms")
     if p50 is None:
@@ -111,11 +111,11 @@ def _beside(result: show.Json) -> None:
 @contextmanager
 def _service() -> Iterator[Client]:
     """A service of our own on a free port; its log lies in NAS_HOME."""
-    folder = Settings().folder
+    folder = Settings.from_environment().folder
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     port, log = _free_port(), folder / "demo.log"
     ours = {"NAS_HOME": str(folder), "NAS_PORT": str(port), "NAS_HOST": "127.0.0.1"}
-    command = [sys.executable, "-m", "nas.cli", "serve"]
+    command = [sys.executable, "-P", "-m", "nas.cli", "serve"]
     with log.open("wb") as sink:
         process = subprocess.Popen(  # noqa: S603 our own program
             command, env={**os.environ, **ours}, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink

@@ -30,6 +30,7 @@ def add(
     fingerprint: Annotated[
         str | None, typer.Option(help="Expected SHA256:… of the host key; then nothing is asked.")
     ] = None,
+    replace: Annotated[bool, typer.Option(help="It is enrolled already: pin its new key, keep its searches.")] = False,
     json: AsJson = False,
 ) -> None:
     """Enrol a device: one behind SSH, or this computer."""
@@ -44,7 +45,7 @@ def add(
         body = {"name": name, "transport": "ssh", "python": python, "root": root, **where}
         body["host_key"] = _expect_able(body, fingerprint)
     with service() as client:
-        found = client.add_device(body)
+        found = client.replace_device(body) if replace else client.add_device(body)
     if json:
         show.as_json(found)
         return

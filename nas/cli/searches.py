@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import typer
 
 from nas.cli import draw, show
+from nas.cli.table import examine, refuse_problems
 from nas.client import Client
 from nas.errors import ControllerFault, RequestError
 from nas.request import ACCURACIES, COSTS
@@ -22,7 +25,7 @@ SearchId = Annotated[int, typer.Argument(help="Number of the search.")]
 
 def service() -> Client:
     """The service at ``NAS_URL``."""
-    return Client(Settings().url)
+    return Client(Settings.from_environment().url)
 
 
 @app.command()
@@ -39,6 +42,8 @@ def start(
     constraint: Annotated[list[str] | None, typer.Option(help="Such as 'latency_p95_ms<=2'.")] = None,
     trials: Annotated[int, typer.Option(help="Architectures to propose.")] = 36,
     horizon: Annotated[int, typer.Option(help="Days ahead.")] = 14,
+    validation_days: Annotated[int, typer.Option(help="Days before the test that choose among trials.")] = 35,
+    test_days: Annotated[int, typer.Option(help="Last days, for the final report only.")] = 35,
     max_epochs: Annotated[int, typer.Option(help="Where a training ends if early stopping has not.")] = 60,
     seed: Annotated[int, typer.Option(help="Seed of the sampler and of training.")] = 0,
     sampler: Annotated[str, typer.Option(help="tpe, nsga2 or random.")] = "tpe",
@@ -48,10 +53,11 @@ def start(
 ) -> None:
     """Start a search."""
     columns = {"hist": hist or [], "futr": futr or [], "stat": stat or [], "ignore": ignore or []}
+    parts = {"validation_days": validation_days, "test_days": test_days}
     request: dict[str, Any] = {
         "name": name,
         "space": space if _is_name(space) else SearchSpace.load(Path(space)).to_dict(),
-        "data": {"horizon": horizon, "fill": fill, **_table(data, columns)},
+        "data": _table(data, columns, {"horizon": horizon, "fill": fill, **parts}),
         "devices": device,
         "constraints": dict(_constraint(text) for text in constraint or ()),
         "trials": trials,
@@ -135,14 +141,16 @@ def front(
     with service() as client:
         found = client.front(search)
         trials = list(client.trials(search))
-        limits = client.search(search)["request"]["constraints"]
+        whole = client.search(search)
     if picture is not None:
-        draw.front_picture(found, trials, limits, picture)
+        draw.front_picture(found, trials, whole["request"]["constraints"], picture)
     if json:
         show.as_json(found)
         return
     draw.front_table(found, f"Pareto front of search {search}")
     draw.front_plot(found, trials)
+    if not found["points"]:
+        show.line(f"search {search} is {whole['state']}: {whole['reason'] or 'wait for its first feasible trial'}")
 
 
 @students.command("export")
@@ -154,6 +162,7 @@ def export(
     json: AsJson = False,
 ) -> None:
     """Make a student of a trial: verified on the device, packed, downloaded."""
+    _make_folder(out)
     with service() as client:
         student = client.export_student(search, trial, device)
         found = show.follow_student(client, student["id"])
@@ -184,21 +193,33 @@ def save_package(client: Client, student: int, folder: Path) -> Path:
     Raises:
         RequestError: The folder cannot be written.
     """
+    _make_folder(folder)
     path = folder / f"student-{student}.zip"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         path.write_bytes(client.package(student))
     except OSError as error:
         raise RequestError(f"Cannot write {path}: {error.strerror}; choose another folder with --out.") from None
     return path
 
 
-def _table(data: Path | None, columns: dict[str, list[str]]) -> dict[str, Any]:
-    if data is not None:
-        return {"source": "table", "path": str(data.expanduser().absolute()), **columns}
-    if any(columns.values()):
-        raise RequestError("--hist, --futr, --stat and --ignore name columns of a table; give the table with --data.")
-    return {}
+def _table(data: Path | None, columns: dict[str, list[str]], split: dict[str, Any]) -> dict[str, Any]:
+    """The request's ``data``; a table that lies on this computer is looked at before anything is queued."""
+    if data is None:
+        if any(columns.values()):
+            raise RequestError("--hist, --futr, --stat and --ignore name columns of a table; give it with --data.")
+        return split
+    described = {"source": "table", "path": str(data.expanduser().absolute()), **columns, **split}
+    if urlsplit(Settings.from_environment().url).hostname in ("127.0.0.1", "localhost", "::1"):
+        refuse_problems(str(data), examine(described), listed=False)
+    return described
+
+
+def _make_folder(folder: Path) -> None:
+    """Before the work, not after it: a student takes a minute."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RequestError(f"Cannot make the folder {folder}: {error.strerror}; choose another with --out.") from None
 
 
 def _is_name(space: str) -> bool:
@@ -208,11 +229,12 @@ def _is_name(space: str) -> bool:
 def _constraint(text: str) -> tuple[str, float]:
     name, _, limit = text.partition("<=")
     try:
-        return name.strip(), float(limit)
+        value = float(limit)
     except ValueError:
-        raise RequestError(
-            f"The constraint {text!r} cannot be read; expected METRIC<=NUMBER such as latency_p95_ms<=2."
-        ) from None
+        value = math.nan
+    if not math.isfinite(value):
+        raise RequestError(f"The constraint {text!r} cannot be read; expected METRIC<=NUMBER, as latency_p95_ms<=2.")
+    return name.strip(), value
 
 
 def _expect_completed(search: show.Json) -> None:

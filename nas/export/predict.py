@@ -103,7 +103,11 @@ def forecast(model, arrays, threads):
     """Run the model, [series, horizon] in sales units."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+    try:
+        session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # noqa: BLE001 onnxruntime's own errors share no base class
+        reason = str(error).splitlines()[0][:200]
+        raise Wrong(f"Cannot load {model} ({reason}); run `sha256sum -c SHA256SUMS` here and copy it again.") from None
     wanted = {spec.name for spec in session.get_inputs()}
     return session.run(["forecast"], {name: a for name, a in arrays.items() if name in wanted})[0]
 

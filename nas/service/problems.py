@@ -140,5 +140,6 @@ def _finding(found: Mapping[str, Any]) -> Finding:
             message = "expected a JSON object, sent with the header Content-Type: application/json"
         case _:
             expected = found["msg"].replace("Input should", "it should", 1)
+            expected = expected.replace("Tuple", "the list").replace("valid tuple", "list")
             message = f"{expected[:1].lower()}{expected[1:]}, found {found['input']!r:.60}"
     return Finding(field=where, message=message)

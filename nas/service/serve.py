@@ -36,6 +36,7 @@ def serve(settings: Settings) -> None:
     """
     with listening(settings.host, settings.port) as listener:
         configure(settings.log_level)
+        _log.info("serving", url=f"http://{settings.host}:{listener.getsockname()[1]}", documentation="/docs")
         app = create_app(settings)
         server = uvicorn.Server(uvicorn.Config(app, log_level=settings.log_level.lower(), access_log=False))
         # uvicorn ends in peace and then sends itself the signal again: as an exception it
@@ -74,7 +75,8 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
 def environment(settings: Settings) -> dict[str, str]:
     """This process's environment with these very settings in it, for a child."""
     ours = {f"NAS_{name.upper()}": str(value) for name, value in settings.model_dump().items()}
-    return {**os.environ, **ours, "NAS_HOME": str(settings.folder)}
+    # Without the safe path, a folder named nas where the user stands would be imported in our place.
+    return {**os.environ, **ours, "NAS_HOME": str(settings.folder), "PYTHONSAFEPATH": "1"}
 
 
 @contextmanager

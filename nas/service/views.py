@@ -64,12 +64,14 @@ class SearchView(_SearchHead):
     progress: Progress
 
     @classmethod
-    def of(cls, search: Search, stages: dict[TrialStage, int], best: dict[str, tuple[int, float]]) -> "SearchView":
-        """Show one row with its trials summed up."""
+    def of(
+        cls, search: Search, stages: dict[TrialStage, int], best: dict[str, tuple[int, float]], workers: int
+    ) -> "SearchView":
+        """Show one row with its trials summed up; so many ``workers`` share its exports and trainings."""
         elapsed, finished, asked = _elapsed(search), _finished(stages), search.request["trials"]
         eta = None
-        if search.state == WorkState.running and elapsed is not None and finished:
-            eta = elapsed / finished * max(0, asked - finished)
+        if search.state == WorkState.running and finished:
+            eta = _work(search.timings, workers) / finished * max(0, asked - finished)
         progress = Progress(
             asked=asked,
             finished=finished,
@@ -155,6 +157,11 @@ def _head(search: Search) -> dict[str, Any]:
 
 def _finished(stages: dict[TrialStage, int]) -> int:
     return sum(number for stage, number in stages.items() if stage not in _OPEN)
+
+
+def _work(timings: dict[str, float], workers: int) -> float:
+    """Seconds that the work so far took; unlike the time since the start, pauses and outages do not count."""
+    return timings.get("measure", 0.0) + (timings.get("export", 0.0) + timings.get("train", 0.0)) / workers
 
 
 def _elapsed(search: Search) -> float | None:

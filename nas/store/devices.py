@@ -62,8 +62,22 @@ def create(db: Database, *, name: str, transport: str, **reach: Unpack[Reach]) -
             return as_row(Device, _find(connection, name))
     except IntegrityError as error:
         raise Conflict(
-            f"There is already a device {name}; choose another name, or run `nas devices remove {name}` first."
+            f"There is already a device {name}; choose another name, or enrol it anew with "
+            f"`nas devices add {name} … --replace`."
         ) from error
+
+
+def replace(db: Database, *, name: str, transport: str, **reach: Unpack[Reach]) -> Device:
+    """Enrol a device anew under its name: another address, key or host key; searches that use it go on.
+
+    Raises:
+        NotFound: No device has this name.
+    """
+    row: dict[str, Any] = {**_REACH, **reach, "transport": transport, "state": DeviceState.offline, "reason": None}
+    with db.write() as connection:
+        _find(connection, name, hold=True)
+        connection.execute(update(_table).where(_table.c.name == name).values(**row, facts=None))
+        return as_row(Device, _find(connection, name))
 
 
 def get(db: Database, name: str) -> Device:

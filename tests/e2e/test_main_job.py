@@ -164,6 +164,17 @@ def test_predict_says_what_is_wrong_with_a_table(package, bare_python, tmp_path,
     assert re.search(says, done.stderr)
 
 
+@pytest.mark.parametrize("spoil", [lambda model: model.unlink(), lambda model: model.write_bytes(b"half")])
+def test_predict_says_when_its_model_is_broken(package, bare_python, tmp_path, spoil):
+    folder = shutil.copytree(package[1], tmp_path / "copy")
+    for model in folder.glob("model.*.onnx"):
+        spoil(model)
+    done = bare_python("predict.py", "--history", "example/history.csv", "--future", "example/future.csv", cwd=folder)
+    assert done.returncode == 1
+    assert "SHA256SUMS" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_killed_service_goes_on_where_it_was(own_service):
     with Client(own_service.url) as client:
         client.add_device({"name": "here", "transport": "local"})
@@ -211,7 +222,7 @@ def test_a_broken_table_fails_the_search_with_rows_and_columns(service, client, 
     body = {**SMALL, "data": {"source": "table", "path": str(table)}, "devices": [here], "trials": 2}
     found = service.ended(client, client.start_search(body)["id"])
     assert found["state"] == "failed"
-    for word in ("row 3", "row 4", "column y"):
+    for word in ("row 3", "column y", "negative"):
         assert word in found["reason"]
 
 

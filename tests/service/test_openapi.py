@@ -5,6 +5,7 @@ import pytest
 
 ROUTES = {
     ("get", "/healthz"): 200,
+    ("put", "/api/v1/devices/{name}"): 200,
     ("post", "/api/v1/searches"): 201,
     ("get", "/api/v1/searches"): 200,
     ("get", "/api/v1/searches/{id_}"): 200,

@@ -62,8 +62,8 @@ def test_progress_tells_stages_best_and_time(http, worked_on):
         "wape": {"trial": 0, "value": 0.25},
         "latency_p50_ms": {"trial": 0, "value": 1.5},
     }
-    assert progress["seconds_per_stage"] == {"training": 12.5}
-    assert progress["eta_seconds"] == pytest.approx(progress["elapsed_seconds"] / 3)
+    assert progress["seconds_per_stage"] == {"train": 12.0, "measure": 3.0}
+    assert progress["eta_seconds"] == pytest.approx((3.0 + 12.0 / 2) / 3)  # of two workers; one trial is left
 
 
 def test_time_stands_still_once_a_search_has_ended(http, completed):
@@ -135,6 +135,16 @@ def test_a_device_is_enrolled_offline_shown_and_removed(http, body):
     assert (again.status_code, again.json()["type"]) == (409, "urn:nas:problem:conflict")
     assert http.delete(path).status_code == 204
     assert http.get("/api/v1/devices").json() == []
+
+
+def test_a_device_that_was_set_up_anew_keeps_its_name_and_its_searches(http, spring):
+    body = {"name": "pi4", "transport": "ssh", "host": "h", "user": "u", "key": "k", "host_key": "ssh-ed25519 AAAA"}
+    answer = http.put("/api/v1/devices/pi4", json=body)
+    assert answer.status_code == 200
+    assert answer.json().items() >= (body | {"state": "offline", "facts": None}).items()
+    assert http.get(f"/api/v1/searches/{spring['id']}").status_code == 200
+    assert http.put("/api/v1/devices/pi5", json=body).status_code == 422
+    assert http.put("/api/v1/devices/pi5", json=body | {"name": "pi5"}).status_code == 404
 
 
 def test_a_device_in_use_stays(http, spring):

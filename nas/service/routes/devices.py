@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Body, Response, status
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from nas.errors import RequestError
 from nas.request import DEVICE_NAME
 from nas.service.context import Db
 from nas.service.problems import responses
@@ -95,6 +96,14 @@ def enrol_device(db: Db, request: Annotated[Enrolment, Body()], response: Respon
 def list_devices(db: Db) -> list[DeviceView]:
     """All devices by name."""
     return [DeviceView.of(device) for device in devices.enrolled(db)]
+
+
+@router.put("/{name}", responses=responses(400, 404, 422))
+def replace_device(db: Db, name: str, request: Annotated[Enrolment, Body()]) -> DeviceView:
+    """Enrol a device anew under its name, such as a Pi that was set up again: searches that use it can go on."""
+    if request.name != name:
+        raise RequestError(f"The body names the device {request.name}, the address {name}; give the same name in both.")
+    return DeviceView.of(devices.replace(db, **request.model_dump()))
 
 
 @router.get("/{name}", responses=responses(404, 422))

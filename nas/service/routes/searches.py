@@ -10,6 +10,7 @@ from nas.service.context import Db, Id, Limit, Number, Offset
 from nas.service.problems import responses
 from nas.service.routes.spaces import load_builtin
 from nas.service.views import FrontView, SearchSummary, SearchView, TrialView
+from nas.settings import Settings
 from nas.space import SearchSpace
 from nas.store import Database, Search, TrialStage, devices, searches, trials
 
@@ -102,4 +103,4 @@ def _resolve(space: str | SearchSpace) -> SearchSpace:
 
 def _view(db: Database, search: Search) -> SearchView:
     best = trials.best(db, search.id, search.request["objectives"])
-    return SearchView.of(search, trials.counts(db, search.id), best)
+    return SearchView.of(search, trials.counts(db, search.id), best, Settings().train_workers)

@@ -77,6 +77,8 @@ def _recommended(search: Search) -> int:
     front = FrontView.of(search)
     if front.recommended is not None:
         return front.recommended
+    if not front.points and search.reason:
+        raise Conflict(f"Search {search.id} is {search.state} without a front: {search.reason}")
     if not front.points:
         raise Conflict(
             f"Search {search.id} is {search.state} and has no front yet; wait for its first scored trial, "
