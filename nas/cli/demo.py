@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import subprocess
@@ -21,7 +22,7 @@ from nas.cli.searches import save_package
 from nas.client import Client
 from nas.devices.device import Device
 from nas.devices.fleet import Fleet
-from nas.errors import Conflict, ControllerFault, NasError
+from nas.errors import Conflict, ControllerFault, NasError, RequestError
 from nas.settings import Settings
 
 REQUEST: dict[str, Any] = {
@@ -36,19 +37,18 @@ START_S = 90.0
 
 def demo(
     trials: Annotated[int, typer.Option(help="Architectures to propose.")] = 48,
-    limit: Annotated[
-        float | None, typer.Option(help="Constraint on p50 latency, ms; default: a third of a plain LSTM's.")
-    ] = None,
+    share: Annotated[float, typer.Option(help="Limits: this share of a plain LSTM's latency and size.")] = 0.33,
     out: Annotated[Path, typer.Option(help="Folder for the picture and the package.")] = Path("results/demo"),
 ) -> None:
     """Run a whole search on this computer: data, front, student. Takes five to ten minutes."""
     started = time.monotonic()
-    limits = {"latency_p50_ms": limit or _third_of_plain()}
+    limits = _share_of_plain(share)
     with _service() as client:
         with suppress(Conflict):  # enrolled by an earlier demo
             client.add_device({"name": "here", "transport": "local"})
         search = client.start_search({**REQUEST, "trials": trials, "constraints": limits})["id"]
-        show.line(f"search {search}: {trials} trials on this computer, latency_p50_ms <= {limits['latency_p50_ms']:g}")
+        named = ", ".join(f"{name} <= {limit:g}" for name, limit in limits.items())
+        show.line(f"search {search}: {trials} trials on this computer, {named}")
         found = show.follow_search(client, search)
         if found["state"] != "completed" or found["reason"]:
             raise ControllerFault(f"The demo's search is {found['state']}: {found['reason']}")
@@ -68,21 +68,22 @@ def demo(
     show.line(f"done in {(time.monotonic() - started) / 60:.1f} minutes")
 
 
-def _third_of_plain() -> float:
-    """A limit that means the same on any computer: a third of what a plain 1x128 LSTM takes on this one."""
+def _share_of_plain(share: float) -> dict[str, float]:
+    """Limits that mean the same on any computer: a share of what a plain 1x128 LSTM takes on this one."""
     from nas.export.onnx import export_untrained  # noqa: PLC0415 torch takes seconds
     from nas.models.forecaster import Shape  # noqa: PLC0415
     from nas.search.student import PLAIN  # noqa: PLC0415
 
+    if not 0 < share < math.inf:
+        raise RequestError(f"--share is {share:g}, expected a number above 0 such as 0.33.")
     with show.console.status("measuring a plain 1x128 LSTM on this computer"):
         artifact = export_untrained(PLAIN, Shape(horizon=14, hist=1, futr=2, vocabulary=()))
         here = Device("here", "local", python=sys.executable, root=str(Settings.from_environment().folder / "agent"))
         with Fleet([here]) as fleet:
-            p50 = fleet.measure("here", artifact.model, artifact.inputs, tier="thorough").metric("latency_p50_ms")
-    if p50 is None:
-        raise ControllerFault("This computer was too slow to measure a plain LSTM; give a limit with --limit.")
-    show.line(f"a plain 1x128 LSTM takes {p50:.4g} ms here; the search may take a third of it")
-    return float(f"{p50 / 3:.3g}")
+            plain = fleet.measure("here", artifact.model, artifact.inputs, tier="thorough")
+    values = {name: plain.metric(name) for name in ("latency_p50_ms", "size_kb")}
+    show.line("a plain 1x128 LSTM here: " + ", ".join(f"{name} {show.figure(value)}" for name, value in values.items()))
+    return {name: float(f"{value * share:.3g}") for name, value in values.items() if value is not None}
 
 
 def _saved(trials: list[show.Json]) -> None:
