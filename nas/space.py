@@ -15,7 +15,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 
 from nas.architecture import RECENT_DAYS, Architecture
-from nas.errors import NotFound, RequestError, SpaceError
+from nas.errors import NotFound, SpaceError
 
 _FOLDER = Path(__file__).parents[1] / "search_spaces"  # beside nas/, in a checkout and in a wheel
 
@@ -278,15 +278,3 @@ def _refuse_repeated_keys(node: yaml.Node, name: str) -> None:
                 raise SpaceError(f"{name}:{key.start_mark.line + 1}: {key.value}: stands here twice; remove one.")
             seen.add(key.value)
             _refuse_repeated_keys(value, name)
-
-
-def validate_architecture(values: Mapping[str, Any]) -> Architecture:
-    """Build an architecture from JSON values, whatever they are.
-
-    Raises:
-        RequestError: Values of a wrong kind, or ones that do not go together.
-    """
-    try:
-        return Architecture.from_dict(values)
-    except TypeError as error:
-        raise RequestError(f"This is not an architecture: {error}.") from None

@@ -11,9 +11,6 @@ from typing import Any
 from device_agents.protocol import VERSION
 from nas.errors import ControllerFault
 
-METRICS = ("latency_p50_ms", "latency_p95_ms", "peak_memory_mb", "size_kb")
-"""Names that objectives and constraints may use."""
-
 
 @dataclass(frozen=True, slots=True)
 class Percentile:
@@ -84,7 +81,7 @@ class Measurement:
         """Return the interval of a metric, a single point for memory and size; None when it was not measurable.
 
         Raises:
-            KeyError: ``name`` is not one of ``METRICS``.
+            KeyError: ``name`` is not one of ``nas.request.COSTS``.
         """
         latency = {"latency_p50_ms": self.p50, "latency_p95_ms": self.p95}
         if name in latency:
@@ -97,7 +94,7 @@ class Measurement:
         """Return the value of a metric; None when it was not measurable.
 
         Raises:
-            KeyError: ``name`` is not one of ``METRICS``.
+            KeyError: ``name`` is not one of ``nas.request.COSTS``.
         """
         latency = {"latency_p50_ms": self.p50, "latency_p95_ms": self.p95}
         if name in latency:

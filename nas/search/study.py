@@ -83,11 +83,6 @@ class Study:
             trial.set_constraint(name, violations.get(name, 0.0))
         self._study.tell(trial, [_told(values.get(name)) for name in self._request.objectives])
 
-    @property
-    def told(self) -> int:
-        """How many trials are closed."""
-        return len(self._study.get_trials(deepcopy=False, states=[TrialState.COMPLETE]))
-
     def _propose(self, trial: optuna.Trial, number: int) -> Proposal:
         self._study.sampler = _sampler(self._request, number)
         return Proposal(number, self._space.suggest(trial))

@@ -5,8 +5,9 @@ import json
 import pytest
 
 from nas.devices.fake import FACTS
-from nas.devices.measurement import METRICS, Measurement, Percentile, cache_key
+from nas.devices.measurement import Measurement, Percentile, cache_key
 from nas.errors import ControllerFault
+from nas.request import COSTS
 
 REPLY = {
     "model": "ab" * 32,
@@ -41,7 +42,7 @@ def measured(**changes):
 
 
 def test_every_metric_has_a_value_and_an_interval():
-    found = {name: (measured().metric(name), measured().interval(name)) for name in METRICS}
+    found = {name: (measured().metric(name), measured().interval(name)) for name in COSTS}
     assert found == {
         "latency_p50_ms": (1.0, (0.9, 1.1)),
         "latency_p95_ms": (2.0, (1.9, 2.2)),
