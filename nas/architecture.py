@@ -14,6 +14,7 @@ CELLS = ("lstm", "gru")
 HISTORIES = ("daily", "pooled")
 FEATURES = ("calendar", "discount", "promotion", "profile")
 PRECISIONS = ("fp32", "int8")
+RUNTIMES = ("onnxruntime", "onnxruntime-cuda", "onnxruntime-tensorrt", "openvino", "executorch", "litert")
 RECENT_DAYS = 14
 """With ``history="pooled"`` the last 14 days stay daily; older ones become weekly means."""
 
@@ -35,6 +36,7 @@ class Architecture:
         head: Hidden width of the forecast head; 0 is one linear layer.
         precision: ``fp32``, or ``int8`` weights quantized dynamically by the runtime.
         threads: Intra-op threads of the runtime on the device.
+        runtime: Inference runtime on the device; ``onnxruntime`` alone is its CPU provider.
     """
 
     cell: str = "lstm"
@@ -47,6 +49,7 @@ class Architecture:
     head: int = 32
     precision: str = "fp32"
     threads: int = 1
+    runtime: str = "onnxruntime"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "features", tuple(sorted(self.features)))
@@ -55,7 +58,8 @@ class Architecture:
 
     def _problems(self) -> list[str]:
         found = []
-        for name, allowed in (("cell", CELLS), ("history", HISTORIES), ("precision", PRECISIONS)):
+        words = {"cell": CELLS, "history": HISTORIES, "precision": PRECISIONS, "runtime": RUNTIMES}
+        for name, allowed in words.items():
             if getattr(self, name) not in allowed:
                 found.append(f"{name} is {getattr(self, name)!r}, expected one of {', '.join(allowed)}")
         if unknown := set(self.features) - set(FEATURES):
@@ -67,8 +71,8 @@ class Architecture:
             found.append(f"window is {self.window} days, expected a multiple of 7 (whole weeks)")
         elif self.history == "pooled" and self.window <= RECENT_DAYS:
             found.append(f"history is pooled over a window of {self.window} days, expected more than {RECENT_DAYS}")
-        if self.cell == "gru" and self.precision == "int8":
-            found.append("onnxruntime has no int8 GRU kernel; use precision fp32 or cell lstm")
+        if self.precision == "int8" and not has_int8(self.cell, self.runtime):
+            found.append(f"{self.runtime} has no int8 {self.cell.upper()} kernel; use precision fp32")
         return found
 
     @property
@@ -85,8 +89,8 @@ class Architecture:
 
     @property
     def network(self) -> Architecture:
-        """The part that is trained: the same network whatever its precision and threads."""
-        return replace(self, precision="fp32", threads=1)
+        """The part that is trained: the same network whatever its precision, threads and runtime."""
+        return replace(self, precision="fp32", threads=1, runtime="onnxruntime")
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values; ``from_dict`` is its inverse."""
@@ -107,10 +111,16 @@ class Architecture:
     def __str__(self) -> str:
         size = f"{self.layers}x{self.hidden}"
         groups = "+".join(self.features) or "sales only"
+        where = "" if self.runtime == "onnxruntime" else f", {self.runtime}"
         return (
             f"{self.cell} {size}, {self.window} d {self.history}, {groups}, "
-            f"emb {self.embedding}, head {self.head}, {self.precision}, {self.threads} thr"
+            f"emb {self.embedding}, head {self.head}, {self.precision}, {self.threads} thr{where}"
         )
+
+
+def has_int8(cell: str, runtime: str) -> bool:
+    """Whether a runtime has an int8 kernel for a cell: only onnxruntime's CPU provider has one, for LSTM."""
+    return (cell, runtime) == ("lstm", "onnxruntime")
 
 
 def _digest(values: Mapping[str, Any]) -> str:

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, Protocol, TypeAlias, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 
-from nas.architecture import RECENT_DAYS, Architecture
+from nas.architecture import RECENT_DAYS, Architecture, has_int8
 from nas.errors import NotFound, SpaceError
 
 _FOLDER = Path(__file__).parents[1] / "search_spaces"  # beside nas/, in a checkout and in a wheel
@@ -84,6 +84,9 @@ class Parameters(_Strict):
     head: Counts = (32,)
     precision: Words[Literal["fp32", "int8"]] = ("fp32",)
     threads: Counts = (1,)
+    runtime: Words[
+        Literal["onnxruntime", "onnxruntime-cuda", "onnxruntime-tensorrt", "openvino", "executorch", "litert"]
+    ] = ("onnxruntime",)
 
     @model_validator(mode="after")
     def _possible(self) -> Parameters:
@@ -96,8 +99,9 @@ class Parameters(_Strict):
                     raise ValueError(f"window offers {value} days, expected multiples of 7 (whole weeks)")
         if "pooled" in self.history and min(_values(self.window)) <= RECENT_DAYS:
             raise ValueError(f"history offers pooled, so every window must be longer than {RECENT_DAYS} days")
-        if "gru" in self.cell and "fp32" not in self.precision:
-            raise ValueError("cell offers gru, which onnxruntime cannot run in int8: offer precision fp32 as well")
+        unable = [pair for pair in product(self.cell, self.runtime) if not has_int8(*pair)]
+        if unable and "fp32" not in self.precision:
+            raise ValueError("{1} cannot run {0} in int8: offer precision fp32 as well".format(*unable[0]))
         for name in type(self).model_fields:
             drawn = [frozenset(v) if name == "features" else v for v in _values(getattr(self, name))]
             if len(set(drawn)) < len(drawn):
@@ -124,16 +128,21 @@ class SearchSpace(_Strict):
         label = trial.suggest_categorical("features", [_label(groups) for groups in p.features])
         drawn["features"] = next(groups for groups in p.features if _label(groups) == label)
         drawn |= {name: _draw(trial, name, getattr(p, name)) for name in ("embedding", "head", "threads")}
-        gru = drawn["cell"] == "gru"
-        drawn["precision"] = "fp32" if gru else trial.suggest_categorical("precision", p.precision)
+        drawn["runtime"] = trial.suggest_categorical("runtime", p.runtime)
+        able = has_int8(drawn["cell"], drawn["runtime"])
+        drawn["precision"] = "fp32" if not able else trial.suggest_categorical("precision", p.precision)
         return Architecture(**drawn)
 
     @property
     def size(self) -> int:
         """How many different architectures the space holds."""
         p = self.parameters
-        free = [len(_values(getattr(p, n))) for n in Parameters.model_fields if n not in ("cell", "precision")]
-        deployments = sum(1 for cell, how in product(p.cell, p.precision) if (cell, how) != ("gru", "int8"))
+        free = [
+            len(_values(getattr(p, n))) for n in Parameters.model_fields if n not in ("cell", "precision", "runtime")
+        ]
+        deployments = sum(
+            how == "fp32" or has_int8(cell, runtime) for cell, how, runtime in product(p.cell, p.precision, p.runtime)
+        )
         total = deployments
         for count in free:
             total *= count

@@ -65,7 +65,7 @@ def test_the_committed_schema_is_the_one_of_the_types():
         ("name: x\nparameters:\n  hidden:\n    - 8\n    - many\n", 5, "expected a valid integer, found 'many'"),
         ("name: x\nparameters:\n  cell: [lstm, rnn]\n", 3, "found 'rnn'"),
         ("name: x\nparameters: {window: [30]}\n", 2, "multiples of 7"),
-        ("name: x\nparameters:\n  cell: [gru]\n  precision: [int8]\n", 2, "cannot run in int8"),
+        ("name: x\nparameters:\n  cell: [gru]\n  precision: [int8]\n", 2, "cannot run gru in int8"),
         ("name: x\nparameters:\n  window: [14]\n  history: [pooled]\n", 2, "longer than 14 days"),
         ("name: x\nparameters:\n  hidden: [8, 8]\n", 2, "twice"),
         ("name: x\nname: y\nparameters: {}\n", 2, "name: stands here twice"),

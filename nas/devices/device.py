@@ -13,6 +13,17 @@ _HOST_KEY = re.compile(r"[a-z0-9@.-]+ [A-Za-z0-9+/]+={0,2}")
 
 
 @dataclass(frozen=True, slots=True)
+class Hop:
+    """One machine on the way to a device (OpenSSH's ProxyJump), with a pinned host key of its own."""
+
+    host: str
+    port: int
+    user: str
+    key: str
+    host_key: str
+
+
+@dataclass(frozen=True, slots=True)
 class Device:
     """One enrolled device. It holds the name of a key file, never a secret.
 
@@ -26,6 +37,11 @@ class Device:
         host_key: The pinned host key, for example ``ssh-ed25519 AAAA…``; empty means never enrolled.
         python: The interpreter on the device, 3.8 or newer.
         root: Folder on the device for the agent and its blobs; relative to the user's home for ``ssh``.
+        pool: Identical boards share the name of a pool; empty stands alone.
+        measure_between: Window of the day, in the device's own time, such as ``22:00-05:00``; empty is always.
+        jump: The machines on the way, first to last.
+        certificate: Path of the OpenSSH certificate that goes with ``key``, on the controller.
+        use_agent: Whether the keys of a running ssh-agent may be used.
     """
 
     name: str
@@ -37,8 +53,14 @@ class Device:
     host_key: str = ""
     python: str = "python3"
     root: str = ".nas-agent"
+    pool: str = ""
+    measure_between: str = ""
+    jump: tuple[Hop, ...] = ()
+    certificate: str = ""
+    use_agent: bool = False
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "jump", tuple(hop if isinstance(hop, Hop) else Hop(**hop) for hop in self.jump))
         for problem in self._problems():
             raise RequestError(f"The device {self.name!r} is not possible: {problem}.")
 

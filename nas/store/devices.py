@@ -27,6 +27,11 @@ class Reach(TypedDict, total=False):
     host_key: str
     python: str
     root: str
+    pool: str
+    measure_between: str
+    jump: list[Json]
+    certificate: str
+    use_agent: bool
 
 
 _REACH: Reach = {
@@ -37,6 +42,11 @@ _REACH: Reach = {
     "host_key": "",
     "python": "python3",
     "root": ".nas-agent",
+    "pool": "",
+    "measure_between": "",
+    "jump": [],
+    "certificate": "",
+    "use_agent": False,
 }
 
 

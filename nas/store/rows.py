@@ -82,7 +82,7 @@ class Trial:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One try at measuring one trial on one device; ``token`` is its search's when it began."""
+    """One try at measuring one trial on one device; the tokens are its search's and its device's when it began."""
 
     search_id: int
     number: int
@@ -90,6 +90,7 @@ class Attempt:
     state: AttemptState
     device: str
     token: int
+    device_token: int
     reason: str | None
     started_at: datetime
     ended_at: datetime | None
@@ -105,6 +106,13 @@ class Device:
         host_key: The pinned public host key, as in a ``known_hosts`` line without the host.
         python: Interpreter to start there.
         root: Folder there for the agent and its blobs.
+        pool: Identical boards share the name of a pool; empty stands alone.
+        measure_between: Window of the day in the device's own time; empty is always.
+        jump: The machines on the way, first to last, each with its pinned host key.
+        certificate: Path of the OpenSSH certificate that goes with ``key``.
+        use_agent: Whether the keys of a running ssh-agent may be used.
+        faults: How often in a row it broke.
+        token: Fencing token; rises each time a controller takes the device.
         facts: What the last probe told: board, kernel, runtimes.
         reason: Why it is offline or quarantined, in one sentence.
         seen_at: When it last answered.
@@ -119,8 +127,15 @@ class Device:
     host_key: str
     python: str
     root: str
+    pool: str
+    measure_between: str
+    jump: list[Json]
+    certificate: str
+    use_agent: bool
     state: DeviceState
     facts: Json | None
+    faults: int
+    token: int
     reason: str | None
     created_at: datetime
     seen_at: datetime | None

@@ -120,6 +120,7 @@ attempts = Table(
     _enum("state", AttemptState),
     Column("device", String(63), nullable=False),  # no foreign key: the history outlives the device
     Column("token", Integer, nullable=False),
+    Column("device_token", Integer, nullable=False, default=0),
     Column("reason", Text),
     Column("started_at", Utc, nullable=False),
     Column("ended_at", Utc),
@@ -138,8 +139,17 @@ devices = Table(
     Column("host_key", Text, nullable=False),
     Column("python", Text, nullable=False),
     Column("root", Text, nullable=False),
+    Column("pool", String(63), nullable=False),
+    Column("measure_between", String(20), nullable=False),
+    _json("jump"),
+    Column("certificate", Text, nullable=False),
+    Column("use_agent", Boolean, nullable=False),
     _enum("state", DeviceState),
     _json("facts", nullable=True),
+    Column("faults", Integer, nullable=False, default=0),  # in a row
+    Column("owner", String(100)),  # which controller holds it: for people; None: free
+    Column("beat", Integer, nullable=False, default=0),
+    Column("token", Integer, nullable=False, default=0),
     Column("reason", Text),
     Column("created_at", Utc, nullable=False),
     Column("seen_at", Utc),
