@@ -10,20 +10,16 @@ import sys
 import time
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
-from device_agents import measure, protocol, runtimes, sensors
+from device_agents import energy, jobs, measure, protocol, runtimes, sensors, timing
 from device_agents.blobs import Blobs
+from device_agents.gate import Gate
+from device_agents.levels import Levels
 from device_agents.protocol import Problem
+from device_agents.results import Results
 from device_agents.sandbox import ForkServer, Hangup
 
 LOCK_WAIT_S = 3.0
 _BASELINE_S = 60.0
-_BASELINE_BUDGET = {
-    "min_samples": 11,
-    "max_samples": 11,
-    "min_seconds": 0.0,
-    "max_seconds": 0.0,
-    "warmup_max_seconds": 0.0,
-}
 
 
 class Agent:
@@ -41,6 +37,7 @@ class Agent:
         self._sysroot = sysroot
         self._stdin = stdin
         self._blobs = Blobs(os.path.join(root, "blobs"))
+        self._results = Results(os.path.join(root, "results"))
         self._lock: Optional[int] = None
         self._servers: Dict[str, ForkServer] = {}
         self._baselines: Dict[Tuple[str, int], float] = {}
@@ -76,6 +73,7 @@ class Agent:
             "hello": self._hello,
             "probe": self._probe,
             "measure": self._measure,
+            "result": lambda request: self._results.get(request["job"]),
             "run": self._run,
             "bye": self._bye,
         }
@@ -99,21 +97,47 @@ class Agent:
 
     def _measure(self, request: Dict[str, Any]) -> Dict[str, Any]:
         runtime, threads = request["runtime"], request["threads"]
-        job = {name: self._blobs.path(request[name]) for name in ("model", "inputs")}
-        job.update(threads=threads, budget=request["budget"])
         baseline = self._baseline(runtime, threads)
-        reply = self._child(runtime, job, request["deadline_s"], request["limits"]["memory_mb"])
-        reply["memory"].update(baseline_mb=baseline, model_mb=max(0.0, reply["memory"]["peak_mb"] - baseline))
+        facts = sensors.facts(self._sysroot)
+        reply = measure.measure(
+            self._job(request), self._children(runtime, request), self._device(facts), _key(request, self._servers)
+        )
+        peak = reply["memory"]["peak_mb"]
+        reply["memory"].update(baseline_mb=baseline, model_mb=None if peak is None else max(0.0, peak - baseline))
         named = {name: request[name] for name in ("model", "runtime", "threads")}
         version = self._servers[runtime].ready
-        fingerprint = dict(sensors.facts(self._sysroot), protocol=protocol.VERSION, runtime_version=version, **named)
+        reply.update(fingerprint=dict(facts, protocol=protocol.VERSION, runtime_version=version, **named), **named)
+        reply["file_size_kb"] = os.path.getsize(self._blobs.path(request["model"])) / 1000
         self._blobs.prune()
-        return dict(reply, fingerprint=fingerprint, **named)
+        self._results.put(request["job"], reply)
+        return reply
 
     def _run(self, request: Dict[str, Any]) -> Dict[str, Any]:
-        job: Dict[str, Any] = {name: self._blobs.path(request[name]) for name in ("model", "inputs")}
-        job.update(threads=request["threads"], budget=None)
-        return self._child(request["runtime"], job, request["deadline_s"], request["limits"]["memory_mb"])
+        return self._children(request["runtime"], request)(dict(self._job(request), kind="run"))
+
+    def _job(self, request: Dict[str, Any]) -> Dict[str, Any]:
+        """The request as children get it: blobs are verified paths."""
+        job = dict(request, **{name: self._blobs.path(request[name]) for name in ("model", "inputs")})
+        if job.get("reference"):
+            job["reference"] = {name: self._blobs.path(sha) for name, sha in request["reference"].items()}
+        return job
+
+    def _children(self, runtime: str, request: Dict[str, Any]) -> measure.Child:
+        """Run jobs one after the other, all of them within the one deadline of the request."""
+        end = time.monotonic() + request["deadline_s"]
+        memory_mb = request["limits"]["memory_mb"]
+        return lambda job: self._child(runtime, job, max(0.1, end - time.monotonic()), memory_mb)
+
+    def _device(self, facts: Dict[str, Any]) -> measure.Device:
+        state = "|".join(str(facts[name]) for name in ("boot_id", "governor", "power_mode"))
+        senses = sensors.Senses(self._sysroot)
+        return measure.Device(
+            senses,
+            Gate(senses),
+            energy.find(self._sysroot),
+            Levels(os.path.join(self._root, "levels.json"), state),
+            facts["emulated"],
+        )
 
     def _bye(self, _request: Dict[str, Any]) -> Dict[str, Any]:
         self.ended = True
@@ -125,7 +149,8 @@ class Agent:
         """Run a job in the runtime's fork server, which is started first where needed."""
         if runtime not in self._servers:
             module = runtimes.find(runtime)
-            prepare, work = functools.partial(measure.prepare, module), functools.partial(measure.work, module)
+            prepare = functools.partial(timing.prepare, module)
+            work = functools.partial(jobs.work, module, self._sysroot)
             self._servers[runtime] = ForkServer(prepare, work, keep=() if self._lock is None else (self._lock,))
         try:
             return dict(self._servers[runtime].run(job, deadline_s, memory_mb, self._stdin))
@@ -139,7 +164,7 @@ class Agent:
         if (runtime, threads) not in self._baselines:
             blobs = {"model": runtimes.find(runtime).IDENTITY_MODEL, "inputs": runtimes.identity_inputs()}
             job: Dict[str, Any] = {name: self._blobs.path(self._blobs.add(blob)) for name, blob in blobs.items()}
-            job.update(threads=threads, budget=_BASELINE_BUDGET)
+            job.update(threads=threads, kind="memory")
             try:
                 reply = self._child(runtime, job, _BASELINE_S)
             except Problem as problem:
@@ -147,8 +172,16 @@ class Agent:
                     raise
                 message = "The device cannot even run an identity model: %s" % problem.message
                 raise Problem("device_broken", message) from problem
-            self._baselines[runtime, threads] = reply["memory"]["peak_mb"]
+            self._baselines[runtime, threads] = reply["peak_mb"]
         return self._baselines[runtime, threads]
+
+
+def _key(request: Dict[str, Any], servers: Dict[str, ForkServer]) -> str:
+    """What the usual level of a reference depends on, besides the state of the device."""
+    if request["reference"] is None:
+        return ""
+    version = servers[request["runtime"]].ready
+    return "%s %s %d %s" % (request["runtime"], version, request["threads"], request["reference"]["model"])
 
 
 def _locked(path: str) -> int:

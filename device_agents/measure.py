@@ -1,232 +1,303 @@
-"""What the child does: load a model, warm it up, time every inference, read its peak memory."""
+"""The course of one measurement on the device: gate, memory, launches until sure, energy, verdict.
+
+Each launch is a process of its own, so that the intervals know how much a fresh process changes
+(its memory layout alone moves a latency by half a percent). What was disturbed is discarded in
+whole rounds or launches and counted; single samples never are.
+"""
 
 from __future__ import annotations
 
-import base64
-import gc
-import io
-import os
+import math
 import time
-from array import array
-from typing import Any, Callable, Dict, List, NamedTuple, Sequence
+from collections import Counter
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
-from device_agents import percentiles
-from device_agents.protocol import Problem
-from device_agents.runtimes import Loaded, Runtime
+from device_agents import energy, estimate
+from device_agents.estimate import Estimate, Launch, Round
+from device_agents.gate import Gate
+from device_agents.levels import ALARM, Levels
+from device_agents.sensors import Senses
+from device_agents.verdict import Evidence, judge
 
-AGREE = 0.05
-"""Two warm-up windows whose medians differ by less than this share are stationary."""
-SURE = 0.02
-"""Timing may stop when the interval of p50 lies within this share on both sides."""
-WIDEST = 0.05
-"""A p50 whose interval is wider than this share of it makes the measurement degraded."""
-_WINDOW = 5
-_WINDOW_S = 0.02
+SURE = {"p50": 0.02, "p95": 0.05}
+"""Timing may stop when the interval of each lies within this share of it on both sides."""
+DRIFT = 0.03
+"""A round whose reference deviates by more than this from its launch is discarded, whatever the sensors say."""
+_IDLE_S = 0.5
+_LEAST_KEPT = 0.5
+CALIBRATION_LAUNCHES = 7
 
-
-class Warmup(NamedTuple):
-    """Whether the latency became stationary, after how many inferences and seconds."""
-
-    stationary: bool
-    inferences: int
-    seconds: float
+Child = Callable[[Dict[str, Any]], Dict[str, Any]]
+"""Runs one job of ``device_agents.jobs`` in a process of its own."""
 
 
-def prepare(runtime: Runtime) -> str:
-    """Import in the fork server what every child needs, and return the runtime's version."""
-    version = runtime.prepare()
-    import numpy as np
+class Device(NamedTuple):
+    """What a measurement is made with: the device's senses, its gate, its meter if any, its remembered levels."""
 
-    archive = io.BytesIO()
-    np.savez(archive, x=np.zeros(1))
-    archive.seek(0)
-    with np.load(archive, allow_pickle=False) as loaded:  # numpy imports half of this on first use
-        loaded["x"]
-    return version
+    senses: Senses
+    gate: Gate
+    meter: Optional[energy.Meter]
+    levels: Levels
+    emulated: bool
 
 
-def work(runtime: Runtime, job: Dict[str, Any]) -> Dict[str, Any]:
-    """Carry out one job of the fork server: ``measure`` or, where the budget is None, ``run``.
+class Timed(NamedTuple):
+    """All launches of one measurement, what was discarded of them, and how long it took."""
+
+    launches: List[Launch]
+    discarded: "Counter[str]"
+    lost_rounds: int
+    lost_launches: int
+    warmups: List[Dict[str, Any]]
+    seconds: Dict[str, float]
+    audit: Optional[Dict[str, Any]]
+
+    def kept(self) -> int:
+        """Timed inferences that count."""
+        return sum(len(round_.samples) for launch in self.launches for round_ in launch)
+
+
+def measure(request: Dict[str, Any], child: Child, device: Device, key: str) -> Dict[str, Any]:
+    """Carry out a ``measure`` request whose blobs are paths already; PROTOCOL.md describes the reply.
+
+    Args:
+        key: What the remembered level of the reference depends on: runtime, version, threads, model.
 
     Raises:
-        Problem: ``model_failed`` or ``bad_inputs``.
+        Problem: What a child raised.
     """
-    reset_peak()
-    started = time.perf_counter()
-    loaded = _blamed_on_model(lambda: runtime.load(job["model"], job["threads"]))
-    load_s = time.perf_counter() - started
-    inputs = read_inputs(job["inputs"], loaded)
-    if job["budget"] is None:
-        outputs = _blamed_on_model(lambda: loaded.run(inputs))
-        return {"outputs": {name: tensor(name, value) for name, value in outputs.items()}}
-    reply: Dict[str, Any] = _blamed_on_model(lambda: timed(lambda: loaded.run(inputs), job["budget"]))
-    reply["seconds"]["load"] = load_s
-    reply["file_size_kb"] = os.path.getsize(job["model"]) / 1000
+    opened = device.gate.wait(request["budget"]["gate_max_seconds"], beside_load=request["beside_load"])
+    if not opened.open:
+        return _refused(request, opened.waited_s, opened.reasons, device)
+    took = child(dict(request, kind="memory"))
+    mode = request["mode"]["kind"]
+    if mode == "single":
+        level = _level(request, child, device, key)
+        timed = _launched(request, child, device, level)
+    else:
+        level, timed = None, _steady(request, child)
+    reply = _report(request, timed, level, device)
+    spent = _energy(request, child, device, reply)
+    reply["energy"] = spent and dict(spent._asdict(), notes=list(spent.notes))
+    reply["memory"] = {name: took[name] for name in ("peak_mb", "source", "hwm_mb", "pss_mb")}
+    reply["provider"] = took["provider"]
+    reply["seconds"].update(gate=opened.waited_s, load=took["load_s"])
+    reply["notes"] += opened.notes
     return reply
 
 
-def _blamed_on_model(step: Callable[[], Any]) -> Any:
+def _launched(request: Dict[str, Any], child: Child, device: Device, level: Optional[float]) -> Timed:
+    """Launch until p50 and p95 are sure, or the launches or samples are used up."""
+    budget = request["budget"]
+    timed = Timed([], Counter(), 0, 0, [], {"warmup": 0.0, "timed": 0.0, "reference": 0.0}, None)
+    for number in range(budget["max_launches"]):
+        before = device.senses.look()
+        job = dict(
+            request,
+            kind="launch",
+            seed=number,
+            seconds=budget["launch_seconds"],
+            min_samples=math.ceil(budget["min_samples"] / budget["min_launches"]),
+            max_samples=max(1, budget["max_samples"] // budget["max_launches"]),
+            warmup_max_seconds=budget["warmup_max_seconds"],
+            audit=budget["audit"] and number == 0,
+        )
+        reply = child(job)
+        timed = _counted(timed, reply, _outside(before, device, reply, request), level)
+        if len(timed.launches) >= budget["min_launches"] and is_sure(timed.launches):
+            break
+        if timed.lost_launches and not timed.launches and number + 1 >= budget["min_launches"]:
+            opened = device.gate.wait(budget["gate_max_seconds"], beside_load=request["beside_load"])
+            if not opened.open:
+                timed.discarded.update(opened.reasons)
+                break
+    return timed
+
+
+def _outside(before: Any, device: Device, reply: Dict[str, Any], request: Dict[str, Any]) -> List[str]:
+    """Why a whole launch is discarded: what the device as a whole did while it ran."""
+    after = device.senses.look()
+    return device.gate.neighbours(before, after, own_s=reply["cpu_s"], beside_load=request["beside_load"])
+
+
+def _counted(timed: Timed, reply: Dict[str, Any], outside: List[str], level: Optional[float]) -> Timed:
+    """Add a launch: its good rounds, or, when it was disturbed as a whole, only the count of it."""
+    kept, discarded = _sifted(reply["rounds"])
+    reasons = outside + _off_level(kept, level)
+    seconds = dict(timed.seconds)
+    seconds["warmup"] += sum(warmup["seconds"] for warmup in reply["warmup"])
+    seconds["timed"] += sum(sum(round_["samples"]) for round_ in reply["rounds"]) / 1e9
+    seconds["reference"] += sum(round_["reference_ns"] for round_ in reply["rounds"]) / 1e9
+    lost = bool(reasons) or len(kept) < _LEAST_KEPT * len(reply["rounds"])
+    return Timed(
+        timed.launches if lost else [*timed.launches, kept],
+        timed.discarded + Counter(_kinds(discarded + reasons)),
+        timed.lost_rounds + len(reply["rounds"]) - len(kept),
+        timed.lost_launches + lost,
+        timed.warmups + reply["warmup"],
+        seconds,
+        reply["audit"] or timed.audit,
+    )
+
+
+def _sifted(rounds: List[Dict[str, Any]]) -> Tuple[Launch, List[str]]:
+    """Return the rounds that count, and why the others do not: the sensors say so, or the reference drifted."""
+    quiet = [one for one in rounds if not one["disturbed"]]
+    reasons = [reason for one in rounds for reason in one["disturbed"]]
+    references = [one["reference"] for one in quiet if one["reference"]]
+    usual = estimate.median(references) if references else None
+    kept = []
+    for one in quiet:
+        if usual and one["reference"] and abs(one["reference"] / usual - 1) > DRIFT:
+            reasons.append("drift: the reference moved by more than 3 % within a launch")
+        else:
+            kept.append(Round(one["samples"], one["reference"]))
+    return kept, reasons
+
+
+def _off_level(kept: Launch, level: Optional[float]) -> List[str]:
+    """Say so when the reference runs at another speed than this device's own usual one."""
+    references = [round_.reference for round_ in kept if round_.reference]
+    if level is None or not references:
+        return []
+    off = estimate.median(references) / level - 1
+    return ["level: the reference runs %+.0f %% off its usual time on this device" % (100 * off)] if abs(off) > ALARM else []
+
+
+def _kinds(reasons: List[str]) -> List[str]:
+    """The part of each reason before its colon, so that equal reasons with other figures count together."""
+    return [reason.split(":", 1)[0] for reason in reasons]
+
+
+def is_sure(launches: List[Launch]) -> bool:
+    """Tell whether the intervals of p50 and, above its floor, p95 are as narrow as ``SURE`` asks."""
+    ratio, p50, p95 = (estimate.ratio(launches), *(estimate.percentile(launches, name) for name in ("p50", "p95")))
+    known = ratio or p50
+    return known is not None and known.half_width <= SURE["p50"] and (p95 is None or p95.half_width <= SURE["p95"])
+
+
+def _level(request: Dict[str, Any], child: Child, device: Device, key: str) -> Optional[float]:
+    """Return the reference's usual median on this device in ns; measured first where it is not known yet."""
+    if request["reference"] is None:
+        return None
+    known = device.levels.get(key)
+    if known is None:
+        budget = request["budget"]
+        job = dict(request, kind="launch", seconds=budget["launch_seconds"], min_samples=11, max_samples=100000)
+        job.update(reference=None, warmup_max_seconds=budget["warmup_max_seconds"], audit=False, **request["reference"])
+        medians = []
+        for number in range(CALIBRATION_LAUNCHES):
+            rounds = child(dict(job, seed=number))["rounds"]
+            medians.append(estimate.median([one for round_ in rounds for one in round_["samples"]]))
+        known = estimate.median(medians)
+        device.levels.put(key, known)
+    return known
+
+
+def _steady(request: Dict[str, Any], child: Child) -> Timed:
+    """One launch of the sustained or the duty-cycle mode: nothing is discarded, since heat and pauses are its point."""
+    mode, budget = request["mode"], request["budget"]
+    job = dict(request, warmup_max_seconds=budget["warmup_max_seconds"], **mode)
+    reply = child(job)
+    seconds = {"warmup": reply["warmup"][0]["seconds"], "timed": sum(reply["samples"]) / 1e9, "reference": 0.0}
+    chunk = max(1, len(reply["samples"]) // 20)
+    rounds = [Round(reply["samples"][i : i + chunk], None) for i in range(0, len(reply["samples"]), chunk)]
+    return Timed([rounds], Counter(), 0, 0, reply["warmup"], seconds, None)
+
+
+def _energy(request: Dict[str, Any], child: Child, device: Device, reply: Dict[str, Any]) -> Optional[energy.Energy]:
+    """Integrate the meter over a fixed number of inferences; None without a meter, or when nobody asked."""
+    p50, seconds = reply["latency"]["p50"], request["budget"]["energy_seconds"]
+    if device.meter is None or p50 is None or not seconds:
+        return None
+    count = max(1, round(seconds * 1e3 / p50["ms"]))
+    sampler = energy.Sampler(device.meter)
+    started = time.monotonic()
+    sampler.start()
     try:
-        return step()
-    except Problem:
-        raise
-    except MemoryError:
-        raise Problem("model_failed", "The model needs more memory than its limit; use a smaller one.") from None
-    except Exception as error:
-        reason = " ".join(str(error).split())[:300]
-        raise Problem("model_failed", "The runtime cannot load or run the model: %s." % reason.rstrip(".")) from error
+        found = child(dict(request, kind="energy", inferences=count, idle_s=_IDLE_S, warmup_max_seconds=1.0))
+    finally:
+        readings = sampler.stop()
+    reply["seconds"]["energy"] = time.monotonic() - started
+    return energy.integrate(device.meter, readings, found["begin_ns"], found["end_ns"], _IDLE_S, count)
 
 
-def timed(infer: Callable[[], Any], budget: Dict[str, Any]) -> Dict[str, Any]:
-    """Warm up, time ``infer`` within ``budget`` (see PROTOCOL.md), and report on it."""
-    gc.collect()
-    gc.disable()
-    warmup = warm_up(infer, budget["warmup_max_seconds"])
-    peak = peak_mb()  # read before the samples, so that they do not count as the model's
-    return report(warmup, sample(infer, budget), peak)
-
-
-def report(warmup: Warmup, samples: Sequence[int], peak: float) -> Dict[str, Any]:
-    """Return what the reply to ``measure`` says about samples in nanoseconds, with a verdict."""
-    ordered = sorted(samples)
-    latency = {name: percentiles.summary(ordered, name) for name in percentiles.FLOORS}
-    reasons = []
-    if not warmup.stationary:
-        reasons.append("never stationary: warm-up windows did not agree in %.1f s" % warmup.seconds)
-    if latency["p50"] is None:
-        reasons.append("%d samples, fewer than the %d that p50 needs" % (len(samples), percentiles.FLOORS["p50"][1]))
-    elif spread(latency["p50"]) > WIDEST:
-        reasons.append("p50 interval wider than 5 %%: %.1f %%" % (100 * spread(latency["p50"])))
+def _report(request: Dict[str, Any], timed: Timed, level: Optional[float], device: Device) -> Dict[str, Any]:
+    launches = timed.launches
+    latency = {name: estimate.percentile(launches, name) for name in ("p50", "p90", "p95", "p99")}
+    ratio = estimate.ratio(launches)
+    evidence = Evidence(
+        stationary=all(warmup["stationary"] for warmup in timed.warmups),
+        p50=latency["p50"],
+        ratio=ratio,
+        samples=timed.kept(),
+        lost=timed.lost_launches,
+        launches=len(launches),
+        discarded=dict(timed.discarded),
+        audit=timed.audit,
+        emulated=device.emulated,
+    )
+    verdict, reasons = judge(evidence)
     return {
-        "latency": latency,
-        "samples_ns": list(samples),
-        "counts": {"warmup": warmup.inferences, "timed": len(samples)},
-        "seconds": {"warmup": warmup.seconds, "timed": sum(samples) / 1e9},
-        "memory": {"peak_mb": peak},
-        "verdict": "degraded" if reasons else "valid",
+        "latency": {name: estimate.to_ms(found) for name, found in latency.items()},
+        "paired": _paired(ratio, launches, level),
+        "sure": {name: bool(e and e.half_width <= SURE[name]) for name, e in latency.items() if name in SURE},
+        "samples_ns": [sample for launch in launches for round_ in launch for sample in round_.samples],
+        "counts": {
+            "launches": len(launches),
+            "lost_launches": timed.lost_launches,
+            "rounds": sum(map(len, launches)),
+            "lost_rounds": timed.lost_rounds,
+            "timed": timed.kept(),
+            "warmup": sum(warmup["inferences"] for warmup in timed.warmups),
+        },
+        "discarded": dict(timed.discarded),
+        "seconds": dict(timed.seconds),
+        "mode": dict(request["mode"], **_slowdown(request, launches)),
+        "audit": timed.audit,
+        "verdict": verdict,
         "reasons": reasons,
+        "notes": [],
+        "emulated": device.emulated,
     }
 
 
-def warm_up(infer: Callable[[], Any], max_seconds: float) -> Warmup:
-    """Infer until the medians of two consecutive windows agree within 5 %.
-
-    A window is at least 5 inferences and at least 20 ms. Two are always made; then
-    ``max_seconds`` ends the waiting.
-    """
-    clock = time.perf_counter_ns
-    started = clock()
-    medians: List[float] = []
-    count = 0
-    while True:
-        window = array("q")
-        opened = clock()
-        while len(window) < _WINDOW or clock() - opened < _WINDOW_S * 1e9:
-            begin = clock()
-            infer()
-            window.append(clock() - begin)
-        count += len(window)
-        medians.append(percentiles.quantile(sorted(window), 0.5))
-        seconds = (clock() - started) / 1e9
-        if len(medians) >= 2:
-            if abs(medians[-1] - medians[-2]) <= AGREE * medians[-2]:
-                return Warmup(True, count, seconds)
-            if seconds >= max_seconds:
-                return Warmup(False, count, seconds)
+def _paired(ratio: Optional[Estimate], launches: List[Launch], level: Optional[float]) -> Optional[Dict[str, Any]]:
+    if ratio is None or level is None:
+        return None
+    reference = estimate.median([round_.reference for launch in launches for round_ in launch if round_.reference])
+    return {
+        "ratio": ratio.value,
+        "interval": [ratio.low, ratio.high],
+        "reference_ms": reference / 1e6,
+        "level_ms": level / 1e6,
+    }
 
 
-def sample(infer: Callable[[], Any], budget: Dict[str, Any]) -> "array[int]":
-    """Time every inference, in nanoseconds, until p50 is sure or the budget ends.
-
-    ``min_samples`` are taken in any case. After that ``max_samples`` and ``max_seconds`` end
-    the timing; so does, once ``min_seconds`` have passed, a p50 known within 2 % on both sides.
-    """
-    clock = time.perf_counter_ns
-    samples = array("q")
-    started = clock()
-    sure_after = started + budget["min_seconds"] * 1e9
-    end = started + budget["max_seconds"] * 1e9
-    look_at = budget["min_samples"]
-    while len(samples) < max(budget["max_samples"], budget["min_samples"]):
-        begin = clock()
-        infer()
-        now = clock()
-        samples.append(now - begin)
-        if len(samples) < budget["min_samples"]:
-            continue
-        if now >= end:
-            break
-        if now >= sure_after and len(samples) >= look_at:
-            if is_sure(samples):
-                break
-            look_at = len(samples) * 5 // 4 + 1
-    return samples
+def _slowdown(request: Dict[str, Any], launches: List[Launch]) -> Dict[str, Any]:
+    """Of a sustained run: the median of its first minute (or third, if shorter) against that of its last."""
+    if request["mode"]["kind"] != "sustained":
+        return {}
+    samples = [sample for launch in launches for round_ in launch for sample in round_.samples]
+    share = min(60.0, request["mode"]["seconds"] / 3) * 1e9
+    first, last = _until(samples, share), _until(samples[::-1], share)
+    return {"first_ms": estimate.median(first) / 1e6, "last_ms": estimate.median(last) / 1e6}
 
 
-def is_sure(samples: "array[int]") -> bool:
-    """Tell whether the 95 % interval of p50 lies within 2 % on both sides of it."""
-    p50 = percentiles.summary(sorted(samples), "p50")
-    if p50 is None:
-        return False
-    low, high = p50["interval"]
-    return bool(max(p50["ms"] - low, high - p50["ms"]) <= SURE * p50["ms"])
+def _until(samples: List[int], nanoseconds: float) -> List[int]:
+    total, count = 0, 0
+    while count < len(samples) and (total < nanoseconds or count == 0):
+        total += samples[count]
+        count += 1
+    return samples[:count]
 
 
-def spread(percentile: Dict[str, Any]) -> float:
-    """Return the width of a percentile's interval as a share of it."""
-    low, high = percentile["interval"]
-    return float((high - low) / percentile["ms"])
-
-
-def reset_peak() -> None:
-    """Forget the highest resident memory so far; without the right to, it counts from the fork on."""
-    try:
-        with open("/proc/self/clear_refs", "w") as file:
-            file.write("5")
-    except OSError:
-        pass
-
-
-def peak_mb() -> float:
-    """Return this process's highest resident memory since ``reset_peak``, in MB (10^6 bytes)."""
-    with open("/proc/self/status") as file:
-        for line in file:
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024 / 1e6
-    raise Problem("device_broken", "The kernel reports no VmHWM; expected a Linux with /proc mounted.")
-
-
-def read_inputs(path: str, loaded: Loaded) -> Dict[str, Any]:
-    """Read an npz archive and check it against what the model takes.
-
-    Raises:
-        Problem: ``bad_inputs``.
-    """
-    import numpy as np
-
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            inputs = {name: archive[name] for name in archive.files}
-    except Exception as error:
-        raise Problem("bad_inputs", "The inputs are no npz archive of plain arrays; encode them again.") from error
-    wanted = {spec.name: spec for spec in loaded.inputs}
-    if set(inputs) != set(wanted) and wanted:
-        raise Problem("bad_inputs", "The inputs are %s; the model takes %s." % (sorted(inputs), sorted(wanted)))
-    for name, spec in wanted.items():
-        shape, dtype = inputs[name].shape, inputs[name].dtype.name
-        fits = len(shape) == len(spec.shape) and all(d in (None, shape[i]) for i, d in enumerate(spec.shape))
-        if dtype != spec.dtype or not fits:
-            raise Problem(
-                "bad_inputs",
-                "The input %s is %s %s; the model takes %s %s." % (name, dtype, shape, spec.dtype, spec.shape),
-            )
-    return inputs
-
-
-def tensor(name: str, value: Any) -> Dict[str, Any]:
-    """Return an array as JSON values: base64 of its little-endian bytes in C order."""
-    if value.dtype.kind not in "biuf":
-        raise Problem("model_failed", "The output %s is no tensor of numbers, but %s." % (name, value.dtype))
-    little = value.astype(value.dtype.newbyteorder("<"))
-    data = base64.b64encode(little.tobytes()).decode("ascii")
-    return {"dtype": value.dtype.name, "shape": list(value.shape), "data": data}
+def _refused(request: Dict[str, Any], waited_s: float, reasons: List[str], device: Device) -> Dict[str, Any]:
+    """The reply of a measurement that was never begun, because the device is not fit for one now."""
+    timed = Timed([], Counter(), 0, 0, [], {"warmup": 0.0, "timed": 0.0, "reference": 0.0}, None)
+    reply = _report(request, timed, None, device)
+    nothing = {"peak_mb": None, "source": None, "hwm_mb": None, "pss_mb": None}
+    waited = ["the device was not fit to be measured for %.1f s: %s" % (waited_s, "; ".join(reasons))]
+    reply.update(verdict="rejected", reasons=waited, energy=None, memory=nothing, provider=None)
+    reply["seconds"].update(gate=waited_s, load=0.0)
+    return reply

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
-FLOORS = {"p50": (0.50, 11), "p95": (0.95, 130), "p99": (0.99, 662)}
+FLOORS = {"p50": (0.50, 11), "p90": (0.90, 64), "p95": (0.95, 130), "p99": (0.99, 662)}
 """Quantile and least number of samples, by MLPerf LoadGen's binomial rule at 99 % confidence."""
 
 

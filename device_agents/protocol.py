@@ -2,8 +2,8 @@
 
 JSON lines: one object a line, UTF-8, requests on the agent's stdin, replies on its stdout::
 
-    -> {"id": 1, "verb": "hello", "protocol": 1}
-    <- {"id": 1, "ok": true, "protocol": 1, ...}
+    -> {"id": 1, "verb": "hello", "protocol": 2}
+    <- {"id": 1, "ok": true, "protocol": 2, ...}
     -> {"id": 2, "verb": "measure", "model": "<sha256>", "inputs": "<sha256>", "runtime": "onnxruntime", ...}
     <- {"id": 2, "ok": true, "latency": {"p50": {"ms": 0.03, "interval": [0.029, 0.031]}, ...}, ...}
     -> {"id": 3, "verb": "fly"}
@@ -19,7 +19,7 @@ import json
 import re
 from typing import Any, Callable, Dict, List, NoReturn, Optional, Tuple
 
-VERSION = 1
+VERSION = 2
 MAX_LINE = 65536
 """Bytes that a request may have; replies carry raw samples and tensors and are longer."""
 
@@ -35,6 +35,7 @@ BLAMES = {
     "blob_missing": "controller",
     "blob_corrupt": "controller",
     "bad_inputs": "controller",
+    "result_missing": "controller",
     "device_busy": "device",
     "runtime_missing": "device",
     "device_broken": "device",
@@ -63,12 +64,17 @@ def is_sha256(value: object) -> bool:
     return isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) is not None
 
 
+def is_job(value: object) -> bool:
+    """Tell whether ``value`` is 32 lower-case hex digits: the only name that a stored result can have."""
+    return isinstance(value, str) and re.fullmatch("[0-9a-f]{32}", value) is not None
+
+
 def _is_whole(low: int, high: int) -> Callable[[object], bool]:
     return lambda value: type(value) is int and low <= value <= high
 
 
 def _is_seconds(value: object) -> bool:
-    return type(value) in (int, float) and 0 <= value <= 3600  # type: ignore[operator] # a number by now
+    return type(value) in (int, float) and 0 <= value <= 86400  # type: ignore[operator] # a number by now
 
 
 Check = Tuple[str, Callable[[Any], bool]]
@@ -76,15 +82,28 @@ Check = Tuple[str, Callable[[Any], bool]]
 _SHA: Check = ("64 lower-case hex digits", is_sha256)
 _RUNTIME: Check = ("one of " + ", ".join(RUNTIMES), lambda value: isinstance(value, str) and value in RUNTIMES)
 _THREADS: Check = ("a whole number from 1 to 256", _is_whole(1, 256))
-_SECONDS: Check = ("seconds from 0 to 3600", _is_seconds)
+_SECONDS: Check = ("seconds from 0 to 86400", _is_seconds)
 _SAMPLES: Check = ("a whole number from 1 to 200000", _is_whole(1, 200000))
 
+_LAUNCHES: Check = ("a whole number from 1 to 1000", _is_whole(1, 1000))
+_FLAG: Check = ("true or false", lambda value: type(value) is bool)
+
 BUDGET: Dict[str, Check] = {
+    "min_launches": _LAUNCHES,
+    "max_launches": _LAUNCHES,
     "min_samples": _SAMPLES,
     "max_samples": _SAMPLES,
-    "min_seconds": _SECONDS,
-    "max_seconds": _SECONDS,
+    "launch_seconds": _SECONDS,
     "warmup_max_seconds": _SECONDS,
+    "gate_max_seconds": _SECONDS,
+    "energy_seconds": _SECONDS,
+    "audit": _FLAG,
+}
+REFERENCE: Dict[str, Check] = {"model": _SHA, "inputs": _SHA}
+MODES: Dict[str, Dict[str, Check]] = {
+    "single": {},
+    "sustained": {"seconds": _SECONDS},
+    "duty": {"gap_s": _SECONDS, "requests": _SAMPLES},
 }
 LIMITS: Dict[str, Check] = {
     "memory_mb": ("a whole number from 1 to 1048576, or null", lambda v: v is None or _is_whole(1, 1048576)(v)),
@@ -98,6 +117,11 @@ def _is_table(table: Dict[str, Check]) -> Callable[[Any], bool]:
     return check
 
 
+def _is_mode(value: Any) -> bool:
+    known = isinstance(value, dict) and value.get("kind") in [*MODES]
+    return known and _is_table(MODES[value["kind"]])({name: value[name] for name in value if name != "kind"})
+
+
 _RUN: Dict[str, Check] = {
     "model": _SHA,
     "inputs": _SHA,
@@ -109,7 +133,15 @@ _RUN: Dict[str, Check] = {
 VERBS: Dict[str, Dict[str, Check]] = {
     "hello": {"protocol": ("a whole number", lambda value: type(value) is int)},
     "probe": {},
-    "measure": dict(_RUN, budget=("an object with " + ", ".join(BUDGET), _is_table(BUDGET))),
+    "measure": dict(
+        _RUN,
+        reference=("an object with model and inputs, or null", lambda v: v is None or _is_table(REFERENCE)(v)),
+        budget=("an object with " + ", ".join(BUDGET), _is_table(BUDGET)),
+        mode=("an object with a kind of " + ", ".join(MODES) + " and its fields", _is_mode),
+        beside_load=_FLAG,
+        job=("32 lower-case hex digits", is_job),
+    ),
+    "result": {"job": ("32 lower-case hex digits", is_job)},
     "run": _RUN,
     "bye": {},
 }

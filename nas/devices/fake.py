@@ -28,6 +28,12 @@ FACTS: Mapping[str, Any] = {
     "power_mode": None,
     "temperature_c": 40.0,
     "python": "3.11.0",
+    "utc_offset_s": 0,
+    "swap_used_mb": 0,
+    "libc": "glibc 2.36",
+    "emulated": False,
+    "sensors": {"energy": None, "throttle": None, "clock": None, "psi": True, "temperature": True},
+    "providers": ["CPUExecutionProvider"],
     "runtimes": {"onnxruntime": "1.0.0", "identity": "1.0.0"},
 }
 
@@ -35,6 +41,13 @@ FACTS: Mapping[str, Any] = {
 def latency_by_size(model: bytes, threads: int) -> float:
     """Return a latency in ms that grows with the file: 10 µs and 100 µs per MB, shared among threads."""
     return 0.01 + 0.1 * len(model) / 1e6 / threads
+
+
+def paired(p50_ms: float, reference_ms: float = 0.08) -> dict[str, Any]:
+    """Return the ``paired`` part of a reply whose reference ran as it usually does."""
+    ratio = p50_ms / reference_ms
+    interval = [ratio * 0.99, ratio * 1.01]
+    return {"ratio": ratio, "interval": interval, "reference_ms": reference_ms, "level_ms": reference_ms}
 
 
 class FakeTransport:
@@ -61,6 +74,7 @@ class FakeTransport:
         self.latency_ms = latency_ms
         self.facts = {**FACTS, **(facts or {})}
         self.blobs: dict[str, dict[str, bytes]] = {}
+        self.results: dict[str, dict[str, Any]] = {}
         self.held: set[str] = set()
         """Names of the devices that a session holds."""
         self.calls: list[dict[str, Any]] = []
@@ -118,7 +132,7 @@ class FakeSession:
             "probe": {"facts": dict(self._transport.facts)},
             "bye": {},
         }
-        return fixed[verb]
+        return self._result(message) if verb == "result" else fixed[verb]
 
     def _blob(self, sha: str) -> bytes:
         blob = self._blobs.get(sha)
@@ -141,20 +155,38 @@ class FakeSession:
         version = self._runtime_version(message["runtime"])
         p50 = self._transport.latency_ms(model, message["threads"])
         samples = [round(p50 * 1e6)] * message["budget"]["min_samples"]
-        named = {name: message[name] for name in ("model", "runtime", "threads")}
+        named = {name: message[name] for name in ("model", "runtime", "threads", "mode")}
         machine = {name: fact for name, fact in self._transport.facts.items() if name != "runtimes"}
-        return {
+        known = {"ms": p50, "interval": [p50 * 0.99, p50 * 1.01]}
+        reply = {
             **named,
-            "latency": {name: {"ms": p50, "interval": [p50 * 0.99, p50 * 1.01]} for name in ("p50", "p95", "p99")},
+            "latency": dict.fromkeys(("p50", "p90", "p95", "p99"), known),
+            "paired": message["reference"] and paired(p50),
+            "sure": {"p50": True, "p95": True},
             "samples_ns": samples,
-            "counts": {"warmup": 10, "timed": len(samples)},
-            "seconds": {"load": 0.0, "warmup": 0.0, "timed": sum(samples) / 1e9},
-            "memory": {"peak_mb": 50.0 + len(model) / 1e6, "baseline_mb": 50.0, "model_mb": len(model) / 1e6},
+            "counts": {"launches": 3, "lost_launches": 0, "rounds": 9, "lost_rounds": 0, "timed": len(samples)}
+            | {"warmup": 10},
+            "discarded": {},
+            "seconds": {"gate": 0.0, "load": 0.0, "warmup": 0.0, "timed": sum(samples) / 1e9, "reference": 0.0},
+            "memory": {"peak_mb": 50.0 + len(model) / 1e6, "baseline_mb": 50.0, "model_mb": len(model) / 1e6}
+            | {"source": "fake", "hwm_mb": 50.0 + len(model) / 1e6, "pss_mb": None},
+            "energy": None,
+            "audit": None,
+            "provider": "fake",
             "file_size_kb": len(model) / 1000,
             "verdict": "valid",
             "reasons": [],
+            "notes": [],
+            "emulated": False,
             "fingerprint": {**machine, **named, "runtime_version": version, "protocol": protocol.VERSION},
         }
+        self._transport.results[message["job"]] = reply
+        return reply
+
+    def _result(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        if message["job"] not in self._transport.results:
+            raise protocol.Problem("result_missing", f"There is no result of the job {message['job']} on the device.")
+        return self._transport.results[message["job"]]
 
     def _run(self, message: Mapping[str, Any]) -> dict[str, Any]:
         self._blob(message["model"])

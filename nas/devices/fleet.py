@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import secrets
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,6 +13,7 @@ from typing import Any, Self
 from nas.devices.device import Device
 from nas.devices.local import LocalTransport
 from nas.devices.measurement import Measurement
+from nas.devices.reference import Reference, reference_for
 from nas.devices.tensors import Arrays, decode_outputs, encode_inputs
 from nas.devices.tiers import tier_named
 from nas.devices.transport import Session, Transport
@@ -20,6 +22,7 @@ from nas.errors import BlobLost, DeviceFault, NotFound, RuntimeMissing
 RUN_DEADLINE_S = 60.0
 MARGIN_S = 90.0
 """What a reply may take beyond the model's own deadline: the runtime's import and the baseline, on a slow board."""
+SINGLE: Mapping[str, Any] = {"kind": "single"}
 MEMORY_SHARE = 0.8
 """Share of the device's memory that a candidate may take."""
 
@@ -32,19 +35,15 @@ class Fleet:
     Args:
         devices: The devices, each with a name of its own.
         transports: A transport for each name that a device uses; by default the real ones.
-        runtime: The inference runtime on the devices.
     """
 
     def __init__(
         self,
         devices: Iterable[Device],
         transports: Mapping[str, Transport] | None = None,
-        *,
-        runtime: str = "onnxruntime",
     ) -> None:
         self._lines = {device.name: _Line(device) for device in devices}
         self._transports = transports
-        self._runtime = runtime
 
     def __enter__(self) -> Self:
         return self
@@ -70,10 +69,25 @@ class Fleet:
         with self._session(name) as (_, facts):
             return dict(facts)
 
-    def measure(
-        self, name: str, model: bytes, inputs: Arrays, *, threads: int = 1, tier: str = "screening"
+    def measure(  # noqa: PLR0913 # each of these is a way to measure
+        self,
+        name: str,
+        model: bytes,
+        inputs: Arrays,
+        *,
+        threads: int = 1,
+        runtime: str = "onnxruntime",
+        tier: str = "screening",
+        mode: Mapping[str, Any] = SINGLE,
+        beside_load: bool = False,
+        job: str | None = None,
     ) -> Measurement:
         """Measure a model with its inputs (batch 1) on a device.
+
+        Args:
+            mode: ``kind`` (single, sustained, duty) and its fields, as in PROTOCOL.md.
+            beside_load: Measure beside what the device carries anyway, instead of refusing to.
+            job: 32 hex digits under which the device keeps the result; made here when None.
 
         Raises:
             NotFound: No device of that name.
@@ -84,25 +98,34 @@ class Fleet:
         plan = tier_named(tier)
         with self._session(name) as (session, facts):
             started = time.monotonic()
-            request = {"verb": "measure", "budget": plan.budget, **self._common(facts, threads, plan.deadline_s)}
-            reply = _ask(session, request, model, inputs)
+            request = {
+                "verb": "measure",
+                "budget": plan.budget,
+                "mode": dict(mode),
+                "beside_load": beside_load,
+                "job": job or secrets.token_hex(16),
+                **self._common(facts, runtime, threads, plan.deadline_s + mode_seconds(mode)),
+            }
+            reply = _ask(session, request, model, inputs, reference_for(runtime))
             reply_s = time.monotonic() - started
         return Measurement.from_reply(reply, device=name, tier=tier, reply_s=reply_s)
 
-    def run(self, name: str, model: bytes, inputs: Arrays, *, threads: int = 1) -> dict[str, Any]:
+    def run(
+        self, name: str, model: bytes, inputs: Arrays, *, threads: int = 1, runtime: str = "onnxruntime"
+    ) -> dict[str, Any]:
         """Run a model once on a device and return its outputs, arrays by name.
 
         Raises:
             Fault: As for ``measure``.
         """
         with self._session(name) as (session, facts):
-            request = {"verb": "run", **self._common(facts, threads, RUN_DEADLINE_S)}
+            request = {"verb": "run", **self._common(facts, runtime, threads, RUN_DEADLINE_S)}
             return decode_outputs(_ask(session, request, model, inputs)["outputs"])
 
-    def _common(self, facts: Mapping[str, Any], threads: int, deadline_s: float) -> dict[str, Any]:
+    def _common(self, facts: Mapping[str, Any], runtime: str, threads: int, deadline_s: float) -> dict[str, Any]:
         memory = facts["memory_mb"]
         return {
-            "runtime": self._runtime,
+            "runtime": runtime,
             "threads": threads,
             "deadline_s": deadline_s,
             "limits": {"memory_mb": memory and max(1, int(memory * MEMORY_SHARE))},
@@ -158,12 +181,22 @@ class _Line:
             self._opened = None
 
 
-def _ask(session: Session, request: Mapping[str, Any], model: bytes, inputs: Arrays) -> dict[str, Any]:
+def mode_seconds(mode: Mapping[str, Any]) -> float:
+    """What a mode takes by itself, beyond the tier's time."""
+    return float(mode.get("seconds", 0.0)) + float(mode.get("gap_s", 0.0)) * int(mode.get("requests", 0))
+
+
+def _ask(
+    session: Session, request: Mapping[str, Any], model: bytes, inputs: Arrays, pair: Reference | None = None
+) -> dict[str, Any]:
     """Put the blobs and call; a blob that got lost or damaged on the way is sent again once."""
     archive = encode_inputs(inputs)
 
     def ask() -> dict[str, Any]:
-        blobs = {"model": session.put(model), "inputs": session.put(archive)}
+        blobs: dict[str, Any] = {"model": session.put(model), "inputs": session.put(archive)}
+        if request["verb"] == "measure":
+            sent = pair and {"model": session.put(pair.model), "inputs": session.put(encode_inputs(pair.inputs))}
+            blobs["reference"] = sent
         return session.call({**request, **blobs}, request["deadline_s"] + MARGIN_S)
 
     try:

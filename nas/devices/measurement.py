@@ -14,7 +14,7 @@ from nas.errors import ControllerFault
 
 @dataclass(frozen=True, slots=True)
 class Percentile:
-    """A latency percentile with its distribution-free 95 % interval, in milliseconds."""
+    """A latency percentile with its 95 % interval, in milliseconds."""
 
     ms: float
     low: float
@@ -22,28 +22,106 @@ class Percentile:
 
 
 @dataclass(frozen=True, slots=True)
+class Paired:
+    """The candidate's median over that of the reference model, measured in turns with it.
+
+    Attributes:
+        ratio: What candidates are ranked by: a device that is slow today is slow for both.
+        low: Lower end of the ratio's 95 % interval.
+        high: Upper end of it.
+        reference_ms: The reference's median during this measurement.
+        level_ms: Its usual median on this device.
+    """
+
+    ratio: float
+    low: float
+    high: float
+    reference_ms: float
+    level_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Energy:
+    """What a fixed number of inferences took from the named rails of a sensor, idle subtracted.
+
+    Attributes:
+        energy_mj: Millijoules per inference above idle.
+        mean_power_w: Mean power during the inferences, idle included.
+        idle_power_w: Mean power before and after.
+        sensor: Name of the sensor.
+        rails: What it measures.
+        relative: True where the sensor misses part of the board: good for ranking, not for a limit.
+        inferences: How many were made.
+        seconds: How long they took.
+        samples: Readings of the sensor meanwhile.
+        notes: What is doubtful about it.
+    """
+
+    energy_mj: float
+    mean_power_w: float
+    idle_power_w: float
+    sensor: str
+    rails: tuple[str, ...]
+    relative: bool
+    inferences: int
+    seconds: float
+    samples: int
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """A store's nightly job: every series forecast once, from a cold start to the written file.
+
+    Attributes:
+        seconds: From the start of a fresh process to its end.
+        peak_mb: Its highest resident memory.
+        series: How many series it forecast.
+        stages: Seconds per stage: start, load, read, features, infer, write.
+        energy_j: Joules of the whole job above idle; None without a sensor.
+    """
+
+    seconds: float
+    peak_mb: float
+    series: int
+    stages: Mapping[str, float]
+    energy_j: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Measurement:
-    """One measurement of one model at batch 1 on one device.
+    """One measurement of one model at batch 1 on one device: a certificate.
 
     Attributes:
         device: Name of the device.
         tier: ``screening`` or ``thorough``.
         model_sha: SHA-256 of the measured file.
         runtime: Runtime that ran it; its version stands in the fingerprint.
+        provider: What really executed it, as the runtime itself reports; None when it was refused.
         threads: Intra-op threads of the runtime.
+        mode: ``kind`` (single, sustained, duty) with its figures.
         file_size_kb: Size of the measured file in kB (1000 bytes).
         p50: Median latency, or None below its floor of 11 samples.
+        p90: 90th percentile, or None below its floor of 64 samples.
         p95: 95th percentile, or None below its floor of 130 samples.
         p99: 99th percentile, or None below its floor of 662 samples.
-        samples_ns: Every timed inference in order, in nanoseconds.
-        peak_memory_mb: Highest resident memory of the measuring process, in MB (10^6 bytes).
-        model_memory_mb: The same minus what an identity model takes in the same runtime.
-        verdict: ``valid`` or ``degraded``.
-        reasons: Why it is degraded; empty when valid.
+        paired: The ratio to the reference model; None where there is none for the runtime.
+        sure: Whether p50 is known within 2 % and p95 within 5 %; where not, the budget ended first.
+        samples_ns: Every inference that counts, in order, in nanoseconds.
+        counts: Launches, rounds and inferences that count, and those that were lost.
+        discarded: Why rounds and launches were discarded -> how many.
+        peak_memory_mb: Peak of the measuring process in MB (10^6 bytes); ``memory`` says by what.
+        model_memory_mb: Resident peak minus what an identity model takes in the same runtime.
+        memory: ``source`` of the peak, with ``hwm_mb`` (VmHWM), ``pss_mb`` and ``baseline_mb`` beside it.
+        energy: None without a sensor.
+        sweep: The store sweep, where it was asked for.
+        audit: ``overhead_ns`` of timing itself and ``varied_ratio`` for other inputs, where it was made.
+        verdict: ``valid``, ``degraded`` or ``rejected``.
+        reasons: Why it is not valid; empty when it is.
+        notes: What else a reader should know.
+        emulated: The processor was imitated by another one.
         fingerprint: What was measured on: board, kernel, governor, runtime version and so on.
-        load_s: Seconds to load the model.
-        warmup_s: Seconds of warm-up.
-        timed_s: Seconds of timed inferences.
+        seconds: Seconds per part: gate, load, warmup, timed, reference, energy.
         reply_s: Seconds from the request (sending the model included) to the reply.
     """
 
@@ -51,20 +129,31 @@ class Measurement:
     tier: str
     model_sha: str
     runtime: str
+    provider: str | None
     threads: int
+    mode: Mapping[str, Any]
     file_size_kb: float
     p50: Percentile | None
+    p90: Percentile | None
     p95: Percentile | None
     p99: Percentile | None
+    paired: Paired | None
+    sure: Mapping[str, bool]
     samples_ns: tuple[int, ...]
-    peak_memory_mb: float
-    model_memory_mb: float
+    counts: Mapping[str, int]
+    discarded: Mapping[str, int]
+    peak_memory_mb: float | None
+    model_memory_mb: float | None
+    memory: Mapping[str, Any]
+    energy: Energy | None
+    sweep: Sweep | None
+    audit: Mapping[str, float | None] | None
     verdict: str
     reasons: tuple[str, ...]
+    notes: tuple[str, ...]
+    emulated: bool
     fingerprint: Mapping[str, Any]
-    load_s: float
-    warmup_s: float
-    timed_s: float
+    seconds: Mapping[str, float]
     reply_s: float
 
     @property
@@ -73,50 +162,71 @@ class Measurement:
         return self.verdict == "valid"
 
     @property
+    def measuring_s(self) -> float:
+        """Seconds in which the device ran the candidate or the reference: warm-up and rounds."""
+        return self.seconds["warmup"] + self.seconds["timed"] + self.seconds["reference"]
+
+    @property
     def overhead_s(self) -> float:
-        """Seconds of the reply that were neither warm-up nor timed inferences."""
-        return self.reply_s - self.warmup_s - self.timed_s
+        """Seconds of the reply that were neither of these."""
+        return self.reply_s - self.measuring_s
 
     def interval(self, name: str) -> tuple[float, float] | None:
-        """Return the interval of a metric, a single point for memory and size; None when it was not measurable.
+        """Return the 95 % interval of a metric, a single point where it has none; None when it was not measurable.
 
         Raises:
             KeyError: ``name`` is not one of ``nas.request.COSTS``.
         """
-        latency = {"latency_p50_ms": self.p50, "latency_p95_ms": self.p95}
-        if name in latency:
-            percentile = latency[name]
-            return None if percentile is None else (percentile.low, percentile.high)
-        value = {"peak_memory_mb": self.peak_memory_mb, "size_kb": self.file_size_kb}[name]
-        return (value, value)
+        if name == "latency_p50_ms" and self.paired is not None:
+            return (self.paired.low * self.paired.level_ms, self.paired.high * self.paired.level_ms)
+        if name in _LATENCIES:
+            percentile = getattr(self, _LATENCIES[name])
+            return percentile and (percentile.low * self._level, percentile.high * self._level)
+        value = self.metric(name)
+        return None if value is None else (value, value)
 
     def metric(self, name: str) -> float | None:
         """Return the value of a metric; None when it was not measurable.
 
+        Latencies are told at the device's usual speed: multiplied by what the reference usually
+        takes over what it took meanwhile, so that candidates measured at different moments compare.
+
         Raises:
             KeyError: ``name`` is not one of ``nas.request.COSTS``.
         """
-        latency = {"latency_p50_ms": self.p50, "latency_p95_ms": self.p95}
-        if name in latency:
-            percentile = latency[name]
-            return None if percentile is None else percentile.ms
-        return {"peak_memory_mb": self.peak_memory_mb, "size_kb": self.file_size_kb}[name]
+        if name == "latency_p50_ms" and self.paired is not None:
+            return self.paired.ratio * self.paired.level_ms
+        if name in _LATENCIES:
+            percentile = getattr(self, _LATENCIES[name])
+            return percentile and percentile.ms * self._level
+        return {
+            "peak_memory_mb": self.peak_memory_mb,
+            "size_kb": self.file_size_kb,
+            "energy_mj": self.energy and self.energy.energy_mj,
+            "mean_power_w": self.energy and self.energy.mean_power_w,
+            "sweep_seconds": self.sweep and self.sweep.seconds,
+            "sweep_peak_mb": self.sweep and self.sweep.peak_mb,
+        }[name]
+
+    @property
+    def _level(self) -> float:
+        return 1.0 if self.paired is None else self.paired.level_ms / self.paired.reference_ms
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values; ``from_dict`` is its inverse."""
-        return {
-            **asdict(self),
-            "samples_ns": list(self.samples_ns),
-            "reasons": list(self.reasons),
-            "fingerprint": dict(self.fingerprint),
-        }
+        values: dict[str, Any] = json.loads(json.dumps({**asdict(self), "fingerprint": dict(self.fingerprint)}))
+        return values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Measurement:
         """Build from JSON values."""
-        percentiles = {name: values[name] and Percentile(**values[name]) for name in ("p50", "p95", "p99")}
-        tuples = {name: tuple(values[name]) for name in ("samples_ns", "reasons")}
-        return cls(**{**values, **percentiles, **tuples})
+        parts: dict[str, Any] = {name: values[name] and Percentile(**values[name]) for name in _PERCENTILES}
+        for name, kind in (("paired", Paired), ("sweep", Sweep)):
+            parts[name] = values[name] and kind(**values[name])
+        energy = values["energy"]
+        parts["energy"] = energy and Energy(**{**energy, **{n: tuple(energy[n]) for n in ("rails", "notes")}})
+        tuples = {name: tuple(values[name]) for name in ("samples_ns", "reasons", "notes")}
+        return cls(**{**values, **parts, **tuples})
 
     @classmethod
     def from_reply(cls, reply: Mapping[str, Any], *, device: str, tier: str, reply_s: float) -> Measurement:
@@ -126,24 +236,25 @@ class Measurement:
             ControllerFault: The reply is not of the documented form.
         """
         try:
-            return cls(
-                device=device,
-                tier=tier,
-                model_sha=reply["model"],
-                runtime=reply["runtime"],
-                threads=reply["threads"],
-                file_size_kb=reply["file_size_kb"],
-                **{name: _percentile(reply["latency"][name]) for name in ("p50", "p95", "p99")},
-                samples_ns=tuple(reply["samples_ns"]),
-                peak_memory_mb=reply["memory"]["peak_mb"],
-                model_memory_mb=reply["memory"]["model_mb"],
-                verdict=reply["verdict"],
-                reasons=tuple(reply["reasons"]),
-                fingerprint=dict(reply["fingerprint"]),
-                load_s=reply["seconds"]["load"],
-                warmup_s=reply["seconds"]["warmup"],
-                timed_s=reply["seconds"]["timed"],
-                reply_s=reply_s,
+            pair, memory = reply["paired"], reply["memory"]
+            low, high = pair["interval"] if pair else (0.0, 0.0)
+            same = ("runtime", "provider", "threads", "mode", "file_size_kb", "sure", "counts", "discarded", "energy")
+            same += ("audit", "verdict", "reasons", "notes", "emulated", "fingerprint", "seconds", "samples_ns")
+            return cls.from_dict(
+                {
+                    **{name: reply[name] for name in same},
+                    **{name: _percentile(reply["latency"][name]) for name in _PERCENTILES},
+                    "device": device,
+                    "tier": tier,
+                    "model_sha": reply["model"],
+                    "paired": pair
+                    and {"low": low, "high": high, **{n: pair[n] for n in ("ratio", "reference_ms", "level_ms")}},
+                    "peak_memory_mb": memory["peak_mb"],
+                    "model_memory_mb": memory["model_mb"],
+                    "memory": {name: memory[name] for name in ("source", "hwm_mb", "pss_mb", "baseline_mb")},
+                    "sweep": None,
+                    "reply_s": reply_s,
+                }
             )
         except (KeyError, TypeError, ValueError) as error:
             raise ControllerFault(
@@ -152,11 +263,15 @@ class Measurement:
             ) from error
 
 
-def _percentile(values: Mapping[str, Any] | None) -> Percentile | None:
+_PERCENTILES = ("p50", "p90", "p95", "p99")
+_LATENCIES = {"latency_p50_ms": "p50", "latency_p95_ms": "p95"}
+
+
+def _percentile(values: Mapping[str, Any] | None) -> dict[str, float] | None:
     if values is None:
         return None
     low, high = values["interval"]
-    return Percentile(values["ms"], low, high)
+    return {"ms": values["ms"], "low": low, "high": high}
 
 
 KEY_FACTS = ("board", "cpu_model", "kernel", "governor", "power_mode")
@@ -172,7 +287,8 @@ def cache_key(  # noqa: PLR0913 # the key is made of exactly these
     tier: str,
     facts: Mapping[str, Any],
     runtime: str = "onnxruntime",
-    provider: str = "CPUExecutionProvider",
+    mode: str = "single",
+    beside_load: bool = False,
 ) -> str:
     """Return the SHA-256 under which a valid measurement may be found again.
 
@@ -187,15 +303,16 @@ def cache_key(  # noqa: PLR0913 # the key is made of exactly these
         tier: ``screening`` or ``thorough``.
         facts: What ``Fleet.facts`` returned for the device.
         runtime: Name of the runtime.
-        provider: Execution provider of the runtime.
+        mode: Kind of the mode.
+        beside_load: Whether it was measured beside the device's usual load.
     """
     parts = {
         "graph": graph,
         "inputs": {name: list(shape) for name, shape in input_shapes.items()},
         "precision": precision,
-        "runtime": [runtime, facts["runtimes"].get(runtime), provider],
+        "runtime": [runtime, facts["runtimes"].get(runtime)],
         "threads": threads,
-        "mode": "single",
+        "mode": [mode, beside_load],
         "tier": tier,
         "protocol": VERSION,
         **{name: facts[name] for name in KEY_FACTS},

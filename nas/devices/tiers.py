@@ -12,20 +12,30 @@ from nas.errors import RequestError
 class Tier:
     """Limits of one measurement; PROTOCOL.md says how the agent uses them.
 
+    A measurement is made of launches, each a fresh process; it ends when it is sure, or with ``max_launches``.
+
     Attributes:
+        min_launches: Launches that are made in any case.
+        max_launches: Launches that are never exceeded.
         min_samples: Timed inferences that are made in any case: 130 is the floor of p95, 662 of p99.
         max_samples: Timed inferences that are never exceeded.
-        min_seconds: Least seconds of timing, so that slow noise is seen; ``max_samples`` may end it sooner.
-        max_seconds: Seconds of timing, once there are ``min_samples``.
-        warmup_max_seconds: Seconds to wait for a stationary latency.
+        launch_seconds: Seconds of rounds per launch, the reference's included.
+        warmup_max_seconds: Seconds per launch to wait for a stationary latency.
+        gate_max_seconds: Seconds to wait for a cool, quiet device before it is refused.
+        energy_seconds: Seconds of inferences while the meter is read, where there is one.
+        audit: Whether the measuring itself is questioned: the cost of timing, and other inputs.
         deadline_s: Seconds until the agent kills the measurement.
     """
 
+    min_launches: int
+    max_launches: int
     min_samples: int
     max_samples: int
-    min_seconds: float
-    max_seconds: float
+    launch_seconds: float
     warmup_max_seconds: float
+    gate_max_seconds: float
+    energy_seconds: float
+    audit: bool
     deadline_s: float
 
     @property
@@ -35,8 +45,8 @@ class Tier:
 
 
 TIERS = {
-    "screening": Tier(130, 20_000, 0.3, 0.5, 1.0, 60.0),
-    "thorough": Tier(662, 100_000, 2.0, 5.0, 3.0, 180.0),
+    "screening": Tier(3, 6, 130, 20_000, 0.16, 1.0, 10.0, 2.0, False, 90.0),
+    "thorough": Tier(6, 16, 662, 100_000, 0.4, 3.0, 60.0, 5.0, True, 300.0),
 }
 
 
