@@ -17,6 +17,7 @@ from device_agents.levels import Levels
 from device_agents.protocol import Problem
 from device_agents.results import Results
 from device_agents.sandbox import ForkServer, Hangup
+from device_agents.turn import turn
 
 LOCK_WAIT_S = 3.0
 _BASELINE_S = 60.0
@@ -97,11 +98,11 @@ class Agent:
 
     def _measure(self, request: Dict[str, Any]) -> Dict[str, Any]:
         runtime, threads = request["runtime"], request["threads"]
-        baseline = self._baseline(runtime, threads)
         facts = sensors.facts(self._sysroot)
-        reply = measure.measure(
-            self._job(request), self._children(runtime, request), self._device(facts), _key(request, self._servers)
-        )
+        with turn(self._sysroot, request["budget"]["gate_max_seconds"]):
+            baseline = self._baseline(runtime, threads)
+            child, key = self._children(runtime, request), _key(request, self._servers)
+            reply = measure.measure(self._job(request), child, self._device(facts), key)
         peak = reply["memory"]["peak_mb"]
         reply["memory"].update(baseline_mb=baseline, model_mb=None if peak is None else max(0.0, peak - baseline))
         named = {name: request[name] for name in ("model", "runtime", "threads")}
@@ -164,15 +165,15 @@ class Agent:
         if (runtime, threads) not in self._baselines:
             blobs = {"model": runtimes.find(runtime).IDENTITY_MODEL, "inputs": runtimes.identity_inputs()}
             job: Dict[str, Any] = {name: self._blobs.path(self._blobs.add(blob)) for name, blob in blobs.items()}
-            job.update(threads=threads, kind="memory")
+            job.update(threads=threads)
             try:
-                reply = self._child(runtime, job, _BASELINE_S)
+                found = measure.peak(job, lambda job: self._child(runtime, job, _BASELINE_S))
             except Problem as problem:
                 if problem.code == "runtime_missing":
                     raise
                 message = "The device cannot even run an identity model: %s" % problem.message
                 raise Problem("device_broken", message) from problem
-            self._baselines[runtime, threads] = reply["peak_mb"]
+            self._baselines[runtime, threads] = found["peak_mb"]
         return self._baselines[runtime, threads]
 
 

@@ -6,9 +6,8 @@ process with its memory layout, and launches share the device. An interval made 
 alone would be far too narrow. So each interval here is the wider of two:
 
 * a bootstrap that resamples whole rounds, for what changes from moment to moment;
-* Student's t over launches, for what changes from process to process. Few launches tell little
-  about their own spread, so it is moderated by a prior (Smyth 2004, section 3): ``PRIOR_DF``
-  degrees of freedom that say ``PRIOR_SPREAD``.
+* Student's t over launches, for what changes from process to process. Few launches may agree
+  by chance, so their spread counts as ``LEAST_SPREAD`` at least.
 """
 
 from __future__ import annotations
@@ -20,9 +19,8 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
 
 from device_agents.percentiles import FLOORS, quantile
 
-PRIOR_SPREAD = 0.005
-"""Relative spread between launches that is assumed before any was seen."""
-PRIOR_DF = 2
+LEAST_SPREAD = 0.0025
+"""Relative standard deviation between launches; a fresh process's memory layout alone makes about this much."""
 REPLICATES = 200
 _EDGES = 64
 _T95 = [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131]
@@ -102,12 +100,13 @@ def _widened(value: float, replicates: List[float], between: float) -> Estimate:
 
 
 def _between(by_launch: Sequence[float]) -> float:
-    """Return half the width of the moderated t interval over launches, as a share."""
+    """Return half the width of the t interval over launches, as a share; 0 for a single one, which knows nothing."""
     logs = [math.log(max(one, 1.0e-9)) for one in by_launch]
     count, mean = len(logs), sum(logs) / len(logs)
-    squares = sum((one - mean) ** 2 for one in logs)
-    freedom = count - 1 + PRIOR_DF
-    spread = math.sqrt((squares + PRIOR_DF * PRIOR_SPREAD**2) / freedom)
+    freedom = count - 1
+    if not freedom:
+        return 0.0
+    spread = max(LEAST_SPREAD, math.sqrt(sum((one - mean) ** 2 for one in logs) / freedom))
     t = _T95[freedom - 1] if freedom <= len(_T95) else 1.96 + 2.6 / freedom
     return math.exp(t * spread / math.sqrt(count)) - 1
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
-from typing import Any, Callable, Dict
+from typing import Any, Callable, Dict, Optional
 
 from device_agents import inputs, memory, timing
 from device_agents.runtimes import Runtime
@@ -47,12 +48,24 @@ def _run(runtime: Runtime, _sysroot: str, job: Job) -> Dict[str, Any]:
 
 def _memory(runtime: Runtime, _sysroot: str, job: Job) -> Dict[str, Any]:
     """Load, infer a few times, and read this process's peak: nothing else has ever run in it."""
-    memory.reset_peak()
+    _join(job["cgroup"])
+    _reset_peak()
     model = timing.open_model(runtime, job)
     for _ in range(MEMORY_RUNS):
         timing.blamed_on_model(model.infer)
-    found = {"hwm_mb": memory.hwm_mb(), "pss_mb": memory.pss_mb()}
+    found = {"peak_mb": memory.hwm_mb(), "pss_mb": memory.pss_mb()}
     return dict(found, load_s=model.load_s, provider=model.loaded.provider)
+
+
+def _join(cgroup: Optional[str]) -> None:
+    if cgroup is not None:
+        memory.Cgroup(cgroup, "").join(os.getpid())
+
+
+def _reset_peak() -> None:
+    """Forget the highest resident memory so far; without the right to, it counts from the fork on."""
+    with contextlib.suppress(OSError), open("/proc/self/clear_refs", "w") as file:
+        file.write("5")
 
 
 def _launch(runtime: Runtime, sysroot: str, job: Job) -> Dict[str, Any]:

@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
-from device_agents import energy, estimate
+from device_agents import energy, estimate, memory
 from device_agents.estimate import Estimate, Launch, Round
 from device_agents.gate import Gate
 from device_agents.levels import ALARM, Levels
@@ -29,6 +29,9 @@ CALIBRATION_LAUNCHES = 7
 
 Child = Callable[[Dict[str, Any]], Dict[str, Any]]
 """Runs one job of ``device_agents.jobs`` in a process of its own."""
+
+
+MEMORY = ("peak_mb", "source", "cgroup_mb", "cgroup_source", "pss_mb")
 
 
 class Device(NamedTuple):
@@ -69,21 +72,37 @@ def measure(request: Dict[str, Any], child: Child, device: Device, key: str) -> 
     opened = device.gate.wait(request["budget"]["gate_max_seconds"], beside_load=request["beside_load"])
     if not opened.open:
         return _refused(request, opened.waited_s, opened.reasons, device)
-    took = child(dict(request, kind="memory"))
+    took = peak(request, child)
     mode = request["mode"]["kind"]
     if mode == "single":
         level = _level(request, child, device, key)
         timed = _launched(request, child, device, level)
+        _note_level(timed, device, key)
     else:
         level, timed = None, _steady(request, child)
     reply = _report(request, timed, level, device)
     spent = _energy(request, child, device, reply)
     reply["energy"] = spent and dict(spent._asdict(), notes=list(spent.notes))
-    reply["memory"] = {name: took[name] for name in ("peak_mb", "source", "hwm_mb", "pss_mb")}
+    reply["memory"] = {name: took[name] for name in MEMORY}
     reply["provider"] = took["provider"]
     reply["seconds"].update(gate=opened.waited_s, load=took["load_s"])
     reply["notes"] += opened.notes
     return reply
+
+
+def peak(request: Dict[str, Any], child: Child) -> Dict[str, Any]:
+    """Measure memory in a process that does nothing else, in a cgroup of its own where one may be made.
+
+    The peak is the process's own (VmHWM). A cgroup is not charged for the pages that the process
+    got from the fork server, which are the runtime's; so its peak stands beside, for what is new.
+    """
+    group = memory.own_cgroup()
+    if group is None:
+        found = child(dict(request, kind="memory", cgroup=None))
+        return dict(found, source=memory.HWM, cgroup_mb=None, cgroup_source=None)
+    with group:
+        found = child(dict(request, kind="memory", cgroup=group.path))
+        return dict(found, source=memory.HWM, cgroup_mb=group.peak_mb(), cgroup_source=group.source)
 
 
 def _launched(request: Dict[str, Any], child: Child, device: Device, level: Optional[float]) -> Timed:
@@ -91,7 +110,6 @@ def _launched(request: Dict[str, Any], child: Child, device: Device, level: Opti
     budget = request["budget"]
     timed = Timed([], Counter(), 0, 0, [], {"warmup": 0.0, "timed": 0.0, "reference": 0.0}, None)
     for number in range(budget["max_launches"]):
-        before = device.senses.look()
         job = dict(
             request,
             kind="launch",
@@ -103,7 +121,7 @@ def _launched(request: Dict[str, Any], child: Child, device: Device, level: Opti
             audit=budget["audit"] and number == 0,
         )
         reply = child(job)
-        timed = _counted(timed, reply, _outside(before, device, reply, request), level)
+        timed = _counted(timed, reply, level, request["beside_load"])
         if len(timed.launches) >= budget["min_launches"] and is_sure(timed.launches):
             break
         if timed.lost_launches and not timed.launches and number + 1 >= budget["min_launches"]:
@@ -114,16 +132,10 @@ def _launched(request: Dict[str, Any], child: Child, device: Device, level: Opti
     return timed
 
 
-def _outside(before: Any, device: Device, reply: Dict[str, Any], request: Dict[str, Any]) -> List[str]:
-    """Why a whole launch is discarded: what the device as a whole did while it ran."""
-    after = device.senses.look()
-    return device.gate.neighbours(before, after, own_s=reply["cpu_s"], beside_load=request["beside_load"])
-
-
-def _counted(timed: Timed, reply: Dict[str, Any], outside: List[str], level: Optional[float]) -> Timed:
+def _counted(timed: Timed, reply: Dict[str, Any], level: Optional[float], beside_load: bool) -> Timed:
     """Add a launch: its good rounds, or, when it was disturbed as a whole, only the count of it."""
-    kept, discarded = _sifted(reply["rounds"])
-    reasons = outside + _off_level(kept, level)
+    kept, discarded = _sifted(reply["rounds"], None if beside_load else DRIFT)
+    reasons = reply["disturbed"] + ([] if beside_load else _off_level(kept, level))
     seconds = dict(timed.seconds)
     seconds["warmup"] += sum(warmup["seconds"] for warmup in reply["warmup"])
     seconds["timed"] += sum(sum(round_["samples"]) for round_ in reply["rounds"]) / 1e9
@@ -140,19 +152,30 @@ def _counted(timed: Timed, reply: Dict[str, Any], outside: List[str], level: Opt
     )
 
 
-def _sifted(rounds: List[Dict[str, Any]]) -> Tuple[Launch, List[str]]:
-    """Return the rounds that count, and why the others do not: the sensors say so, or the reference drifted."""
+def _sifted(rounds: List[Dict[str, Any]], drift: Optional[float]) -> Tuple[Launch, List[str]]:
+    """Return the rounds that count, and why the others do not: the sensors say so, or the reference drifted.
+
+    Beside a load the reference is pushed about on purpose: then ``drift`` is None.
+    """
     quiet = [one for one in rounds if not one["disturbed"]]
     reasons = [reason for one in rounds for reason in one["disturbed"]]
     references = [one["reference"] for one in quiet if one["reference"]]
     usual = estimate.median(references) if references else None
     kept = []
     for one in quiet:
-        if usual and one["reference"] and abs(one["reference"] / usual - 1) > DRIFT:
+        if drift and usual and one["reference"] and abs(one["reference"] / usual - 1) > drift:
             reasons.append("drift: the reference moved by more than 3 % within a launch")
         else:
             kept.append(Round(one["samples"], one["reference"]))
     return kept, reasons
+
+
+def _note_level(timed: Timed, device: Device, key: str) -> None:
+    """Tell the remembered level how this measurement went, so that a wrong one does not stay."""
+    if timed.launches:
+        device.levels.agreed(key)
+    elif timed.discarded["slower"] or timed.discarded["faster"]:
+        device.levels.missed(key, faster=bool(timed.discarded["faster"]))
 
 
 def _off_level(kept: Launch, level: Optional[float]) -> List[str]:
@@ -161,7 +184,10 @@ def _off_level(kept: Launch, level: Optional[float]) -> List[str]:
     if level is None or not references:
         return []
     off = estimate.median(references) / level - 1
-    return ["level: the reference runs %+.0f %% off its usual time on this device" % (100 * off)] if abs(off) > ALARM else []
+    if abs(off) <= ALARM:
+        return []
+    name = "slower" if off > 0 else "faster"
+    return ["%s: the reference runs %+.0f %% off its usual time on this device" % (name, 100 * off)]
 
 
 def _kinds(reasons: List[str]) -> List[str]:
@@ -219,7 +245,9 @@ def _energy(request: Dict[str, Any], child: Child, device: Device, reply: Dict[s
     finally:
         readings = sampler.stop()
     reply["seconds"]["energy"] = time.monotonic() - started
-    return energy.integrate(device.meter, readings, found["begin_ns"], found["end_ns"], _IDLE_S, count)
+    begin, end, pause = found["begin_ns"], found["end_ns"], round(_IDLE_S * 1e9)
+    before, after = energy.mean_watts(readings, begin - pause, begin), energy.mean_watts(readings, end, end + pause)
+    return energy.integrate(readings, begin, end, before, after, count, device.meter)
 
 
 def _report(request: Dict[str, Any], timed: Timed, level: Optional[float], device: Device) -> Dict[str, Any]:
@@ -296,7 +324,7 @@ def _refused(request: Dict[str, Any], waited_s: float, reasons: List[str], devic
     """The reply of a measurement that was never begun, because the device is not fit for one now."""
     timed = Timed([], Counter(), 0, 0, [], {"warmup": 0.0, "timed": 0.0, "reference": 0.0}, None)
     reply = _report(request, timed, None, device)
-    nothing = {"peak_mb": None, "source": None, "hwm_mb": None, "pss_mb": None}
+    nothing = dict.fromkeys(MEMORY)
     waited = ["the device was not fit to be measured for %.1f s: %s" % (waited_s, "; ".join(reasons))]
     reply.update(verdict="rejected", reasons=waited, energy=None, memory=nothing, provider=None)
     reply["seconds"].update(gate=waited_s, load=0.0)

@@ -26,6 +26,8 @@ _WINDOW = 5
 _WINDOW_S = 0.01
 BLOCK_S = 0.008
 REFERENCE_BLOCK_S = 0.004
+LOOKING = 0.1
+"""Share of a round that reading the sensors may take; where the Pi's firmware must be asked, blocks grow."""
 _LEAST = 3
 SETTLE = 2
 """Inferences at the start of a block that are not timed: the other model's data is still in the caches."""
@@ -101,27 +103,40 @@ def launch(candidate: Model, reference: Optional[Model], job: Job, senses: Sense
 
     Returns:
         ``rounds``: ``samples`` (ns), ``reference`` (median ns or None) and ``disturbed`` (reasons) of each;
-        ``warmup`` and ``audit``.
+        ``disturbed`` of the launch as a whole, which sees what is too slow for a round; ``warmup`` and ``audit``.
     """
     gc.collect()
     gc.disable()
     models = [candidate] if reference is None else [candidate, reference]
     warmups = [warm_up(model.infer, job["warmup_max_seconds"]) for model in models]
-    counts = [
-        max(_LEAST, int(seconds * 1e9 / max(warmup.median, 1.0)))
-        for warmup, seconds in zip(warmups, (BLOCK_S, REFERENCE_BLOCK_S))  # noqa: B905 # strict is of Python 3.10
-    ]
+    senses.look()  # the first one opens files
+    counts = _block_sizes(warmups, senses)
     order, rounds, taken = random.Random(job["seed"]), [], 0
-    end = time.perf_counter() + job["seconds"]
+    opened, start = senses.look(), time.perf_counter()
+    end = start + job["seconds"]
     while taken < job["max_samples"] and (taken < job["min_samples"] or time.perf_counter() < end):
         letters = order.choice(("ABBA", "BAAB")) if reference else "AA"
         rounds.append(_round(models, counts, letters, senses, job["beside_load"]))
         taken += len(rounds[-1]["samples"])
+    whole = round((time.perf_counter() - start) * 1e9)
     return {
+        "disturbed": disturbed(opened, senses.look(), inferences_ns=whole, beside_load=job["beside_load"]),
         "rounds": rounds,
         "warmup": [warmup._asdict() for warmup in warmups],
         "audit": audit(candidate, counts[0]) if job["audit"] else None,
     }
+
+
+def _block_sizes(warmups: List[Warmup], senses: Senses) -> List[int]:
+    """Inferences per block: so many that looking at the sensors in between takes a small share of a round."""
+    began = time.perf_counter()
+    senses.look()
+    least_s = (time.perf_counter() - began) / (4 * LOOKING)
+    lengths = (max(BLOCK_S, least_s), max(REFERENCE_BLOCK_S, least_s))
+    return [
+        max(_LEAST, int(seconds * 1e9 / max(warmup.median, 1.0)))
+        for warmup, seconds in zip(warmups, lengths)  # noqa: B905 # strict is of Python 3.10
+    ]
 
 
 def _round(models: List[Model], counts: List[int], letters: str, senses: Senses, beside_load: bool) -> Dict[str, Any]:

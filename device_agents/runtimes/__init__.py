@@ -25,6 +25,9 @@ class Loaded(Protocol):
     inputs: List[InputSpec]
     """What ``run`` takes; empty when any arrays will do."""
 
+    provider: str
+    """What really executes it, as the runtime reports it."""
+
     def run(self, inputs: Dict[str, Any]) -> Dict[str, Any]:
         """Return the outputs by name for input arrays by name."""
         ...

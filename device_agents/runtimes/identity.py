@@ -15,6 +15,7 @@ class Model:
 
     def __init__(self, content: bytes) -> None:
         self.content = content
+        self.provider = "identity"
         self.inputs: List[InputSpec] = []
 
     def run(self, inputs: Dict[str, Any]) -> Dict[str, Any]:

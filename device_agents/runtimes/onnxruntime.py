@@ -29,6 +29,7 @@ class Model:
 
     def __init__(self, session: Any) -> None:
         self._run = session.run
+        self.provider = str(session.get_providers()[0])
         self._outputs = [output.name for output in session.get_outputs()]
         self.inputs: List[InputSpec] = [_spec(node) for node in session.get_inputs()]
 

@@ -169,7 +169,7 @@ class FakeSession:
             "discarded": {},
             "seconds": {"gate": 0.0, "load": 0.0, "warmup": 0.0, "timed": sum(samples) / 1e9, "reference": 0.0},
             "memory": {"peak_mb": 50.0 + len(model) / 1e6, "baseline_mb": 50.0, "model_mb": len(model) / 1e6}
-            | {"source": "fake", "hwm_mb": 50.0 + len(model) / 1e6, "pss_mb": None},
+            | {"source": "fake", "cgroup_mb": None, "cgroup_source": None, "pss_mb": None},
             "energy": None,
             "audit": None,
             "provider": "fake",

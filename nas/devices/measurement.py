@@ -45,7 +45,7 @@ class Energy:
     """What a fixed number of inferences took from the named rails of a sensor, idle subtracted.
 
     Attributes:
-        energy_mj: Millijoules per inference above idle.
+        energy_mj: Millijoules per inference above idle; None where the readings do not carry it.
         mean_power_w: Mean power during the inferences, idle included.
         idle_power_w: Mean power before and after.
         sensor: Name of the sensor.
@@ -57,8 +57,8 @@ class Energy:
         notes: What is doubtful about it.
     """
 
-    energy_mj: float
-    mean_power_w: float
+    energy_mj: float | None
+    mean_power_w: float | None
     idle_power_w: float
     sensor: str
     rails: tuple[str, ...]
@@ -112,7 +112,7 @@ class Measurement:
         discarded: Why rounds and launches were discarded -> how many.
         peak_memory_mb: Peak of the measuring process in MB (10^6 bytes); ``memory`` says by what.
         model_memory_mb: Resident peak minus what an identity model takes in the same runtime.
-        memory: ``source`` of the peak, with ``hwm_mb`` (VmHWM), ``pss_mb`` and ``baseline_mb`` beside it.
+        memory: ``source`` of the peak (VmHWM), with ``cgroup_mb``, ``pss_mb`` and ``baseline_mb`` beside it.
         energy: None without a sensor.
         sweep: The store sweep, where it was asked for.
         audit: ``overhead_ns`` of timing itself and ``varied_ratio`` for other inputs, where it was made.
@@ -251,7 +251,9 @@ class Measurement:
                     and {"low": low, "high": high, **{n: pair[n] for n in ("ratio", "reference_ms", "level_ms")}},
                     "peak_memory_mb": memory["peak_mb"],
                     "model_memory_mb": memory["model_mb"],
-                    "memory": {name: memory[name] for name in ("source", "hwm_mb", "pss_mb", "baseline_mb")},
+                    "memory": {
+                        name: memory[name] for name in ("source", "cgroup_mb", "cgroup_source", "pss_mb", "baseline_mb")
+                    },
                     "sweep": None,
                     "reply_s": reply_s,
                 }

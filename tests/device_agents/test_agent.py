@@ -18,7 +18,17 @@ from device_agents.protocol import MAX_LINE
 from nas.devices.agent_file import agent_file
 from nas.devices.tensors import encode_inputs
 
-BUDGET = {"min_samples": 11, "max_samples": 200, "min_seconds": 0.0, "max_seconds": 0.1, "warmup_max_seconds": 0.1}
+BUDGET = {
+    "min_launches": 1,
+    "max_launches": 2,
+    "min_samples": 11,
+    "max_samples": 400,
+    "launch_seconds": 0.02,
+    "warmup_max_seconds": 0.1,
+    "gate_max_seconds": 30,
+    "energy_seconds": 0,
+    "audit": False,
+}
 
 
 class Running:
@@ -50,8 +60,8 @@ class Running:
             "deadline_s": 30,
             "limits": {"memory_mb": None},
         }
-        budget = {"budget": BUDGET} if verb == "measure" else {}
-        return {**common, **budget, **changes}
+        how = {"budget": BUDGET, "reference": None, "mode": {"kind": "single"}, "beside_load": True, "job": "ab" * 16}
+        return {**common, **(how if verb == "measure" else {}), **changes}
 
     def close(self):
         self.process.stdin.close()
@@ -63,7 +73,7 @@ class Running:
 @pytest.fixture
 def running(tmp_path):
     agent = Running(tmp_path)
-    assert agent.ask(verb="hello", protocol=1)["ok"]
+    assert agent.ask(verb="hello", protocol=2)["ok"]
     yield agent
     agent.close()
 
@@ -146,16 +156,16 @@ def test_bye_ends_the_agent_and_frees_the_device(running, tmp_path):
     assert running.ask(verb="bye") == {"id": 1, "ok": True}
     assert running.process.wait(15) == 0
     other = Running(tmp_path)
-    assert other.ask(verb="hello", protocol=1)["ok"]
+    assert other.ask(verb="hello", protocol=2)["ok"]
     other.close()
 
 
 def test_a_second_agent_is_told_that_the_device_is_busy_until_the_first_has_gone(running, tmp_path):
     second = Running(tmp_path)
-    assert second.ask(verb="hello", protocol=1)["error"]["code"] == "device_busy"
+    assert second.ask(verb="hello", protocol=2)["error"]["code"] == "device_busy"
     running.process.kill()
     running.process.wait()
-    assert second.ask(verb="hello", protocol=1)["ok"]
+    assert second.ask(verb="hello", protocol=2)["ok"]
     second.close()
 
 
@@ -168,7 +178,7 @@ def test_requests_sent_ahead_are_answered_in_order(running):
 def test_a_folder_that_cannot_be_used_is_the_devices_fault(tmp_path):
     agent = Running(tmp_path)
     (tmp_path / "blobs").write_text("in the way")
-    error = agent.ask(verb="hello", protocol=1)["error"]
+    error = agent.ask(verb="hello", protocol=2)["error"]
     assert (error["blame"], error["code"]) == ("device", "device_broken")
     agent.close()
 

@@ -13,7 +13,17 @@ from device_agents.agent import Agent
 
 DOCUMENT = (Path(protocol.__file__).parent / "PROTOCOL.md").read_text()
 SHA = "ab" * 32
-BUDGET = {"min_samples": 11, "max_samples": 20, "min_seconds": 0.0, "max_seconds": 1, "warmup_max_seconds": 0.1}
+BUDGET = {
+    "min_launches": 1,
+    "max_launches": 2,
+    "min_samples": 11,
+    "max_samples": 20,
+    "launch_seconds": 0.01,
+    "warmup_max_seconds": 0.1,
+    "gate_max_seconds": 0,
+    "energy_seconds": 0,
+    "audit": False,
+}
 RUN = {
     "id": 1,
     "verb": "run",
@@ -24,7 +34,15 @@ RUN = {
     "deadline_s": 5,
     "limits": {"memory_mb": None},
 }
-MEASURE = {**RUN, "verb": "measure", "budget": BUDGET}
+MEASURE = {
+    **RUN,
+    "verb": "measure",
+    "budget": BUDGET,
+    "reference": None,
+    "mode": {"kind": "single"},
+    "beside_load": True,
+    "job": "ab" * 16,
+}
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -36,7 +54,7 @@ json_values = st.recursive(
 @pytest.fixture(scope="module")
 def agent(tmp_path_factory):
     agent = Agent(str(tmp_path_factory.mktemp("agent")))
-    assert agent.answer(b'{"id": 1, "verb": "hello", "protocol": 1}')["ok"]
+    assert agent.answer(b'{"id": 1, "verb": "hello", "protocol": 2}')["ok"]
     yield agent
     agent.close()
 
@@ -71,6 +89,13 @@ def test_complete_requests_are_accepted():
         ({"limits": {"memory_mb": "1"}}, "bad_request"),
         ({"budget": {**BUDGET, "max_samples": 10**9}}, "bad_request"),
         ({"budget": None}, "bad_request"),
+        ({"budget": {**BUDGET, "audit": 1}}, "bad_request"),
+        ({"mode": {"kind": "flight"}}, "bad_request"),
+        ({"mode": {"kind": "duty", "gap_s": 1}}, "bad_request"),
+        ({"mode": {"kind": ["single"]}}, "bad_request"),
+        ({"reference": {"model": SHA}}, "bad_request"),
+        ({"beside_load": None}, "bad_request"),
+        ({"job": "../../etc/passwd"}, "bad_request"),
         ({"path": "/etc/passwd"}, "bad_request"),
         ({"runtime": "os.system"}, "bad_request"),
     ],
@@ -96,7 +121,7 @@ def test_a_line_that_is_no_json_object_is_refused(agent, line):
 
 
 def test_another_version_is_refused(agent):
-    assert code_of(agent.answer(b'{"id": 1, "verb": "hello", "protocol": 2}')) == "wrong_version"
+    assert code_of(agent.answer(b'{"id": 1, "verb": "hello", "protocol": 1}')) == "wrong_version"
 
 
 @pytest.mark.parametrize("request_", [RUN, MEASURE, {"id": 1, "verb": "probe"}, {"id": 1, "verb": "bye"}])
@@ -155,7 +180,7 @@ def test_every_error_code_is_raised_somewhere():
 
 
 def test_every_field_of_a_request_is_documented():
-    for fields in (*protocol.VERBS.values(), protocol.BUDGET, protocol.LIMITS):
+    for fields in (*protocol.VERBS.values(), protocol.BUDGET, protocol.LIMITS, *protocol.MODES.values()):
         for field in fields:
             assert f"`{field}`" in DOCUMENT or f'"{field}"' in DOCUMENT, field
 
