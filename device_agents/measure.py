@@ -31,9 +31,6 @@ Child = Callable[[Dict[str, Any]], Dict[str, Any]]
 """Runs one job of ``device_agents.jobs`` in a process of its own."""
 
 
-MEMORY = ("peak_mb", "source", "cgroup_mb", "cgroup_source", "pss_mb")
-
-
 class Device(NamedTuple):
     """What a measurement is made with: the device's senses, its gate, its meter if any, its remembered levels."""
 
@@ -60,6 +57,10 @@ class Timed(NamedTuple):
         return sum(len(round_.samples) for launch in self.launches for round_ in launch)
 
 
+NOTHING = Timed([], Counter(), 0, 0, [], {"warmup": 0.0, "timed": 0.0, "reference": 0.0}, None)
+MEMORY = ("peak_mb", "source", "cgroup_mb", "cgroup_source", "pss_mb")
+
+
 def measure(request: Dict[str, Any], child: Child, device: Device, key: str) -> Dict[str, Any]:
     """Carry out a ``measure`` request whose blobs are paths already; PROTOCOL.md describes the reply.
 
@@ -69,18 +70,21 @@ def measure(request: Dict[str, Any], child: Child, device: Device, key: str) -> 
     Raises:
         Problem: What a child raised.
     """
+    took = peak(request, child)  # first: it needs no quiet, and a model that cannot run is told at once
     opened = device.gate.wait(request["budget"]["gate_max_seconds"], beside_load=request["beside_load"])
-    if not opened.open:
-        return _refused(request, opened.waited_s, opened.reasons, device)
-    took = peak(request, child)
     mode = request["mode"]["kind"]
-    if mode == "single":
+    if not opened.open:
+        level, timed = None, NOTHING
+    elif mode == "single":
         level = _level(request, child, device, key)
         timed = _launched(request, child, device, level)
         _note_level(timed, device, key)
     else:
         level, timed = None, _steady(request, child)
     reply = _report(request, timed, level, device)
+    if not opened.open:
+        waited = "; ".join(opened.reasons)
+        reply["reasons"] = ["the device was not fit to be measured for %.1f s: %s" % (opened.waited_s, waited)]
     spent = _energy(request, child, device, reply)
     reply["energy"] = spent and dict(spent._asdict(), notes=list(spent.notes))
     reply["memory"] = {name: took[name] for name in MEMORY}
@@ -108,7 +112,7 @@ def peak(request: Dict[str, Any], child: Child) -> Dict[str, Any]:
 def _launched(request: Dict[str, Any], child: Child, device: Device, level: Optional[float]) -> Timed:
     """Launch until p50 and p95 are sure, or the launches or samples are used up."""
     budget = request["budget"]
-    timed = Timed([], Counter(), 0, 0, [], {"warmup": 0.0, "timed": 0.0, "reference": 0.0}, None)
+    timed = NOTHING
     for number in range(budget["max_launches"]):
         job = dict(
             request,
@@ -318,14 +322,3 @@ def _until(samples: List[int], nanoseconds: float) -> List[int]:
         total += samples[count]
         count += 1
     return samples[:count]
-
-
-def _refused(request: Dict[str, Any], waited_s: float, reasons: List[str], device: Device) -> Dict[str, Any]:
-    """The reply of a measurement that was never begun, because the device is not fit for one now."""
-    timed = Timed([], Counter(), 0, 0, [], {"warmup": 0.0, "timed": 0.0, "reference": 0.0}, None)
-    reply = _report(request, timed, None, device)
-    nothing = dict.fromkeys(MEMORY)
-    waited = ["the device was not fit to be measured for %.1f s: %s" % (waited_s, "; ".join(reasons))]
-    reply.update(verdict="rejected", reasons=waited, energy=None, memory=nothing, provider=None)
-    reply["seconds"].update(gate=waited_s, load=0.0)
-    return reply

@@ -120,7 +120,7 @@ def _parents(sysroot: str) -> List[str]:
     with contextlib.suppress(OSError), open(os.path.join(sysroot, "proc/self/cgroup")) as file:
         for line in file:
             _, controllers, path = line.strip().split(":", 2)
-            own.update({controller: path for controller in controllers.split(",")})
+            own.update(dict.fromkeys(controllers.split(","), path))
     mounts = {"memory": "sys/fs/cgroup/memory", "": "sys/fs/cgroup"}
     for controller, mount in mounts.items():
         root = os.path.join(sysroot, mount)

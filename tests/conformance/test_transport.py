@@ -1,5 +1,6 @@
 """What every transport keeps to: the fake, this computer, and a real OpenSSH."""
 
+import secrets
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -71,7 +72,10 @@ def request_for(session, verb="measure"):
         "deadline_s": QUICK.deadline_s,
         "limits": {"memory_mb": 1000},
     }
-    return {**message, "budget": QUICK.budget} if verb == "measure" else message
+    if verb != "measure":
+        return message
+    how = {"budget": QUICK.budget, "mode": {"kind": "single"}, "beside_load": True, "job": secrets.token_hex(16)}
+    return {**message, **how, "reference": None}
 
 
 def test_the_facts_make_a_cache_key(session):
@@ -125,6 +129,14 @@ def test_a_truncated_blob_is_noticed_and_sent_again(session, reached):
         session.call(message, 60)
     assert session.put(MODEL) == message["model"]
     assert session.call(message, 60)["outputs"]
+
+
+def test_a_result_can_be_asked_for_again(session):
+    message = request_for(session)
+    reply = session.call(message, 60)
+    assert session.call({"verb": "result", "job": message["job"]}, 60) == reply
+    with pytest.raises(ControllerFault, match="no result"):
+        session.call({"verb": "result", "job": "0" * 32}, 60)
 
 
 @pytest.mark.parametrize("message", [{"verb": "fly"}, {"verb": "measure"}, {"verb": "probe", "extra": 1}])

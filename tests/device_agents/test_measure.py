@@ -83,12 +83,13 @@ def test_a_quiet_device_is_valid_after_the_fewest_launches(tmp_path):
     assert reply["counts"]["timed"] == len(reply["samples_ns"]) == 3 * 6 * 40
 
 
-def test_a_device_that_is_not_fit_is_refused_with_the_reason_and_nothing_runs(tmp_path):
+def test_a_device_that_is_not_fit_is_refused_with_the_reason_and_nothing_is_timed(tmp_path):
     board = Board(tmp_path, gate=[Opened(False, 5.0, ["throttled: under-voltage"], [])])
     reply = board.measure()
     assert reply["verdict"] == "rejected"
     assert "throttled: under-voltage" in reply["reasons"][0]
-    assert (board.asked, reply["latency"]["p50"], reply["samples_ns"]) == ([], None, [])
+    assert (board.asked, reply["latency"]["p50"], reply["samples_ns"]) == (["memory"], None, [])
+    assert reply["memory"]["peak_mb"] == 60.0
 
 
 def test_launches_go_on_until_the_ratio_is_sure(tmp_path):

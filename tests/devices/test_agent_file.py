@@ -31,7 +31,7 @@ def test_it_holds_the_agent_and_nothing_of_nas_or_of_the_hour():
 def test_it_runs_alone_with_the_standard_library(tmp_path):
     path = tmp_path / "agent.pyz"
     path.write_bytes(agent_file().content)
-    hello = b'{"id": 1, "verb": "hello", "protocol": 1}\n{"id": 2, "verb": "bye"}\n'
+    hello = b'{"id": 1, "verb": "hello", "protocol": 2}\n{"id": 2, "verb": "bye"}\n'
     done = subprocess.run(
         [sys.executable, "-S", "-I", "-W", "error", path, "--root", tmp_path / "root"],
         input=hello,
