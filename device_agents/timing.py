@@ -99,7 +99,8 @@ def launch(candidate: Model, reference: Optional[Model], job: Job, senses: Sense
     """Carry out one launch: warm both up, then rounds until the time and the least samples are there.
 
     Args:
-        job: ``seconds``, ``min_samples``, ``max_samples``, ``warmup_max_seconds``, ``seed``, ``beside_load``, ``audit``.
+        job: ``seconds``, ``min_samples``, ``max_samples``, ``warmup_max_seconds``, ``seed``,
+            ``beside_load`` and ``audit``.
 
     Returns:
         ``rounds``: ``samples`` (ns), ``reference`` (median ns or None) and ``disturbed`` (reasons) of each;
@@ -182,7 +183,7 @@ def warm_up(infer: Infer, max_seconds: float) -> Warmup:
             window.append(clock() - begin)
         count += len(window)
         median = quantile(sorted(window), 0.5)
-        deviation = quantile(sorted(abs(one - median) for one in window), 0.5)
+        deviation = quantile(sorted(abs(one - round(median)) for one in window), 0.5)
         seconds = (clock() - started) / 1e9
         if last is not None:
             if abs(median - last) <= max(AGREE * last, deviation):
@@ -206,7 +207,7 @@ def audit(candidate: Model, count: int) -> Dict[str, Any]:
     changed = Model(candidate.loaded, other, 0.0)
     given, varied = array("q"), array("q")
     for model, samples in ((candidate, given), (changed, varied), (changed, varied), (candidate, given)):
-        samples += block(model.infer, count)
+        samples.extend(block(model.infer, count))
     return {
         "overhead_ns": overhead,
         "varied_ratio": quantile(sorted(varied), 0.5) / quantile(sorted(given), 0.5),

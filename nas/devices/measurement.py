@@ -180,7 +180,7 @@ class Measurement:
         if name == "latency_p50_ms" and self.paired is not None:
             return (self.paired.low * self.paired.level_ms, self.paired.high * self.paired.level_ms)
         if name in _LATENCIES:
-            percentile = getattr(self, _LATENCIES[name])
+            percentile: Percentile | None = getattr(self, _LATENCIES[name])
             return percentile and (percentile.low * self._level, percentile.high * self._level)
         value = self.metric(name)
         return None if value is None else (value, value)
@@ -197,16 +197,17 @@ class Measurement:
         if name == "latency_p50_ms" and self.paired is not None:
             return self.paired.ratio * self.paired.level_ms
         if name in _LATENCIES:
-            percentile = getattr(self, _LATENCIES[name])
+            percentile: Percentile | None = getattr(self, _LATENCIES[name])
             return percentile and percentile.ms * self._level
-        return {
+        values: dict[str, float | None] = {
             "peak_memory_mb": self.peak_memory_mb,
             "size_kb": self.file_size_kb,
-            "energy_mj": self.energy and self.energy.energy_mj,
-            "mean_power_w": self.energy and self.energy.mean_power_w,
-            "sweep_seconds": self.sweep and self.sweep.seconds,
-            "sweep_peak_mb": self.sweep and self.sweep.peak_mb,
-        }[name]
+            "energy_mj": self.energy.energy_mj if self.energy else None,
+            "mean_power_w": self.energy.mean_power_w if self.energy else None,
+            "sweep_seconds": self.sweep.seconds if self.sweep else None,
+            "sweep_peak_mb": self.sweep.peak_mb if self.sweep else None,
+        }
+        return values[name]
 
     @property
     def _level(self) -> float:
@@ -238,11 +239,9 @@ class Measurement:
         try:
             pair, memory = reply["paired"], reply["memory"]
             low, high = pair["interval"] if pair else (0.0, 0.0)
-            same = ("runtime", "provider", "threads", "mode", "file_size_kb", "sure", "counts", "discarded", "energy")
-            same += ("audit", "verdict", "reasons", "notes", "emulated", "fingerprint", "seconds", "samples_ns")
             return cls.from_dict(
                 {
-                    **{name: reply[name] for name in same},
+                    **{name: reply[name] for name in _SAME},
                     **{name: _percentile(reply["latency"][name]) for name in _PERCENTILES},
                     "device": device,
                     "tier": tier,
@@ -266,6 +265,11 @@ class Measurement:
 
 
 _PERCENTILES = ("p50", "p90", "p95", "p99")
+_SAME = (
+    *("runtime", "provider", "threads", "mode", "file_size_kb", "sure", "samples_ns", "counts", "discarded"),
+    *("energy", "audit", "verdict", "reasons", "notes", "emulated", "fingerprint", "seconds"),
+)
+"""Fields that a reply and a measurement call the same."""
 _LATENCIES = {"latency_p50_ms": "p50", "latency_p95_ms": "p95"}
 
 

@@ -28,10 +28,10 @@ def test_a_result_that_is_not_there_says_so(tmp_path):
 def test_only_the_newest_results_are_kept(tmp_path):
     results = Results(str(tmp_path))
     for number in range(KEPT + 5):
-        results.put("%032x" % number, {"number": number})
-        os.utime(tmp_path / ("%032x" % number), ns=(number, number))
-    assert len(os.listdir(tmp_path)) == KEPT
-    assert results.get("%032x" % (KEPT + 4)) == {"number": KEPT + 4}
+        results.put(f"{number:032x}", {"number": number})
+        os.utime(tmp_path / (f"{number:032x}"), ns=(number, number))
+    assert len(list(tmp_path.iterdir())) == KEPT
+    assert results.get(f"{KEPT + 4:032x}") == {"number": KEPT + 4}
 
 
 def test_levels_belong_to_a_state_of_the_device(tmp_path):

@@ -41,7 +41,7 @@ class Clock:
         class Taking:
             provider = "clock"
 
-            def run(inner, inputs):
+            def run(inner, inputs):  # noqa: N805 # self is the clock
                 self.take(nanoseconds)
                 if calls is not None:
                     calls.append(name)
