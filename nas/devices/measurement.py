@@ -181,7 +181,7 @@ class Measurement:
             return (self.paired.low * self.paired.level_ms, self.paired.high * self.paired.level_ms)
         if name in _LATENCIES:
             percentile: Percentile | None = getattr(self, _LATENCIES[name])
-            return percentile and (percentile.low * self._level, percentile.high * self._level)
+            return None if percentile is None else (percentile.low * self._level, percentile.high * self._level)
         value = self.metric(name)
         return None if value is None else (value, value)
 
@@ -198,7 +198,7 @@ class Measurement:
             return self.paired.ratio * self.paired.level_ms
         if name in _LATENCIES:
             percentile: Percentile | None = getattr(self, _LATENCIES[name])
-            return percentile and percentile.ms * self._level
+            return None if percentile is None else percentile.ms * self._level
         values: dict[str, float | None] = {
             "peak_memory_mb": self.peak_memory_mb,
             "size_kb": self.file_size_kb,
