@@ -33,7 +33,8 @@ class Ina3221:
 
     def __init__(self, sysroot: Sysroot) -> None:
         self._sysroot = sysroot
-        found = _hwmon_rails(sysroot) or _iio_rails(sysroot)
+        every = _hwmon_rails(sysroot) or _iio_rails(sysroot)
+        found = {rail: factors for rail, factors in every.items() if _readable(sysroot, factors[0])}
         total = [rail for rail in found if rail in TOTALS][:1]
         self.rails = tuple(total or (rail for rail in found if rail not in CONTAINED))
         self._factors = [found[rail] for rail in self.rails]
@@ -138,6 +139,11 @@ def _needed(sysroot: Sysroot, path: str) -> float:
     if value is None:
         raise OSError("%s gives no number" % path)
     return value
+
+
+def _readable(sysroot: Sysroot, paths: List[str]) -> bool:
+    """Tell whether all files give a number; a channel that is switched off does not."""
+    return all(sysroot.number(path) is not None for path in paths)
 
 
 Rails = Dict[str, Tuple[List[str], float]]

@@ -96,7 +96,7 @@ class Counters:
         packages: Dict[Optional[int], str] = {}
         for path in sysroot.find(_X86_COUNTS % "package"):
             packages.setdefault(sysroot.number(path.split("/thermal_")[0] + "/topology/physical_package_id"), path)
-        self._paths += packages.values()
+        self._paths = [path for path in (*self._paths, *packages.values()) if sysroot.number(path) is not None]
         self._counted = self._count()
 
     def __bool__(self) -> bool:
