@@ -89,7 +89,7 @@ class Board:
 
 
 def pi4(root) -> Board:
-    """A Raspberry Pi 4 as its ordinary user sees it: throttle bits in sysfs, the clock by firmware; no PSI, no power."""
+    """A Raspberry Pi 4 as an ordinary user sees it: throttle bits in sysfs, clock by firmware; no PSI, no power."""
     board = _board(root, "Raspberry Pi 4 Model B Rev 1.4", _ARM_CPU, "0xd08", psi=False)
     board.values["throttle"] = {_FIRMWARE: lambda bits: f"{bits:x}\n"}
     return _pi(board, 1_500_398)

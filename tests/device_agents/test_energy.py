@@ -1,4 +1,4 @@
-"""Energy is integrated over the readings' own timestamps, less the idle power; what is not known is null, with a note."""
+"""Energy is integrated over the readings' own timestamps, less the idle power; what is unknown is null, with a note."""
 
 import itertools
 import threading

@@ -185,7 +185,7 @@ def test_a_kernel_without_memory_peak_gives_no_group(tmp_path, monkeypatch):
     tree = Tree(tmp_path, monkeypatch, {"cgroup.procs": ""})
     tree.write("group/cgroup.subtree_control", "memory\n")
     assert own_cgroup(str(tmp_path / "group")) is None
-    assert [path.name for path in (tmp_path / "group").iterdir()] == ["cgroup.subtree_control"]
+    assert not list((tmp_path / "group").glob("nas-*"))
 
 
 def test_version_1_uses_the_root_group_where_its_own_is_out_of_sight(tmp_path, monkeypatch):
