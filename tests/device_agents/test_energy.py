@@ -168,6 +168,15 @@ def test_without_a_total_the_rails_are_added_and_none_twice(tmp_path):
     assert meter.sample().watts == pytest.approx(2.0)
 
 
+def test_a_rail_that_is_switched_off_does_not_count(tmp_path):
+    board = boards.jetson(tmp_path)
+    board.write("sys/class/hwmon/hwmon0/in1_label", "VDD_GPU_SOC\n")
+    board.remove("sys/class/hwmon/hwmon0/curr3_input")
+    meter = energy.find(board.root)
+    assert meter.rails == ("VDD_GPU_SOC", "VDD_CPU_GPU_CV")
+    assert meter.sample().watts > 0
+
+
 def test_without_a_sensor_there_is_no_energy(tmp_path):
     assert energy.find(boards.pi4(tmp_path).root) is None
     assert energy.measure(None, lambda: 1) is None

@@ -1,5 +1,6 @@
 """The gate opens on an undisturbed device and says why it stays closed; blocks are judged by the same looks."""
 
+import math
 import multiprocessing
 
 import boards
@@ -148,7 +149,7 @@ def test_a_real_busy_neighbour_keeps_the_gate_closed(monkeypatch, psi):
 @given(
     milliseconds=st.integers(20, 10_000),
     drift=st.floats(-0.09, 0.5),
-    switches=st.integers(0, 3),
+    switches=st.integers(0, 4),
     ticks=st.integers(-1, 2),
 )
 def test_an_undisturbed_block_counts(milliseconds, drift, switches, ticks):
@@ -198,6 +199,19 @@ def test_a_neighbour_with_a_core_of_its_own_is_found_without_psi(milliseconds):
 )
 def test_a_disturbed_block_is_discarded_for_its_reason(changes, reason):
     assert judged(after(**changes)) == [reason]
+
+
+@given(milliseconds=st.integers(5, 20_000))
+def test_ten_switches_a_second_at_random_cost_fewer_than_one_block_in_a_hundred(milliseconds):
+    expected = milliseconds / 100
+    allowed = 0
+    while (
+        disturbed(QUIET, after(milliseconds, switches=QUIET.switches + allowed + 1), inferences_ns=milliseconds * 10**6)
+        == []
+    ):
+        allowed += 1
+    kept = sum(math.exp(n * math.log(expected) - expected - math.lgamma(n + 1)) for n in range(allowed + 1))
+    assert kept > 0.99
 
 
 def test_a_block_that_began_throttled_is_discarded():

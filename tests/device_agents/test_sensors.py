@@ -6,7 +6,7 @@ from pathlib import Path
 import boards
 import pytest
 
-from device_agents import sensors
+from device_agents import sensors, sysroot
 from device_agents.sensors.facts import emulated
 from device_agents.sensors.senses import TICKS
 from device_agents.sysroot import Sysroot
@@ -233,6 +233,24 @@ def test_a_look_reads_pressure_steal_and_swap(tmp_path):
     assert after.busy_ticks == before.busy_ticks == 205
 
 
-def test_firmware_that_fails_is_no_answer(monkeypatch, tmp_path):
-    monkeypatch.setattr("os.path.exists", lambda path: True)
+@pytest.mark.parametrize(
+    ("program", "answer"),
+    [
+        ("echo throttled=0x50000", "throttled=0x50000"),
+        ("echo 'error=1 error_msg=\"Command not registered\"'", None),
+        ("echo VCHI initialization failed; exit 255", None),
+        ("kill -9 $$", None),
+    ],
+)
+def test_the_firmware_is_asked_by_vcgencmd_and_a_failure_is_no_answer(monkeypatch, tmp_path, program, answer):
+    """A real program under a real path; only which path it is differs from a Pi."""
+    vcgencmd = tmp_path / "vcgencmd"
+    vcgencmd.write_text(f"#!/bin/sh\n{program}\n")
+    vcgencmd.chmod(0o755)
+    monkeypatch.setattr(sysroot, "VCGENCMD", str(vcgencmd))
+    assert Sysroot("/").vcgencmd("get_throttled") == answer
+
+
+def test_without_vcgencmd_there_is_no_answer(monkeypatch, tmp_path):
+    monkeypatch.setattr(sysroot, "VCGENCMD", str(tmp_path / "absent"))
     assert Sysroot("/").vcgencmd("get_throttled") is None
