@@ -24,9 +24,10 @@ TICK_GRACE = 2
 """Ticks are samples: a counter of them is off by one at either end."""
 SWITCH_S = 0.025
 """An involuntary switch for every so many seconds of inference means a rival on the same core: the scheduler swaps
-two rivals every 3 to 10 ms. Kernel threads and interrupts on an idle machine cause some 1 to 10 a second."""
-SWITCHES = 3
-"""So many are always forgiven: a timer or a kernel thread must not cost a block."""
+two rivals every 3 to 10 ms."""
+SWITCHES = 4
+"""So many are always forgiven: a timer or a kernel thread must not cost a block. Where those come 10 a second at
+random, as on a lively but idle machine, fewer than 1 % of blocks of any length have more than both limits allow."""
 STEAL = 0.02
 """Share of one CPU's time that a hypervisor may take."""
 CLOCK_FALL = 0.10

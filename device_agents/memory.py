@@ -73,7 +73,7 @@ class Cgroup:
                     raise
                 time.sleep(0.01)
 
-    def __enter__(self) -> "Cgroup":
+    def __enter__(self) -> "Cgroup":  # noqa: PYI034 # Self came with Python 3.11
         return self
 
     def __exit__(

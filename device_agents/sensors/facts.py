@@ -14,9 +14,14 @@ from device_agents.sysroot import Sysroot
 _FAMILIES = {"i386": "x86", "i686": "x86", "x86_64": "x86", "aarch64": "arm", "arm64": "arm"}
 
 
-def facts(sysroot: str = "/") -> Dict[str, Any]:
-    """Return the facts of this device (PROTOCOL.md, ``probe``); what it does not tell is None."""
-    root, senses = Sysroot(sysroot), Senses(sysroot)
+def facts(sysroot: str = "/", senses: Optional[Senses] = None) -> Dict[str, Any]:
+    """Return the facts of this device (PROTOCOL.md, ``probe``); what it does not tell is None.
+
+    Args:
+        sysroot: Prefix of /proc and /sys.
+        senses: Its sensors where they were found before; that saves finding them again.
+    """
+    root, senses = Sysroot(sysroot), senses or Senses(sysroot)
     memory = _memory(root)
     swap = (memory.get("SwapTotal"), memory.get("SwapFree"))
     return {

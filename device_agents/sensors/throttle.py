@@ -44,7 +44,7 @@ class Firmware:
         bits = self.bits()
         if bits is None:  # the firmware did not answer this time: nothing new is known
             bits = self._bits
-        self._events += bin(bits & ~self._bits).count("1")
+        self._events += bin(bits & ~self._bits).count("1")  # noqa: FURB161 # bit_count came with Python 3.10
         self._bits = bits
         reasons = [name for bit, name in enumerate(_PI_BITS) if bits >> bit & 1]
         return Slowed(", ".join(reasons) or None, self._events)
@@ -96,7 +96,7 @@ class Counters:
         packages: Dict[Optional[int], str] = {}
         for path in sysroot.find(_X86_COUNTS % "package"):
             packages.setdefault(sysroot.number(path.split("/thermal_")[0] + "/topology/physical_package_id"), path)
-        self._paths += packages.values()
+        self._paths = [path for path in (*self._paths, *packages.values()) if sysroot.number(path) is not None]
         self._counted = self._count()
 
     def __bool__(self) -> bool:

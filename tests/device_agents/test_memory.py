@@ -1,0 +1,201 @@
+"""A known allocation is recovered by each way of looking; a cgroup is made where that is allowed, and removed."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from device_agents import memory
+from device_agents.memory import CGROUP1, CGROUP2, own_cgroup
+from device_agents.protocol import Problem
+
+MIB = 1 << 20
+ALLOWED = own_cgroup()
+if ALLOWED:
+    ALLOWED.close()
+
+needs_cgroup = pytest.mark.skipif(
+    ALLOWED is None, reason="no memory cgroup may be made here: neither root nor delegated"
+)
+pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+
+
+class Eater:
+    """A forked child that, when told, allocates and touches so many MiB, frees them, and lives on until killed."""
+
+    def __init__(self, mebibytes):
+        go, self.go = os.pipe()
+        self.done, done = os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            try:
+                os.read(go, 1)
+                block = bytearray(mebibytes * MIB)
+                block[::4096] = b"x" * len(range(0, len(block), 4096))
+                del block
+                os.write(done, b"x")
+                signal.pause()
+            finally:
+                os._exit(0)
+        os.close(go)
+        os.close(done)
+
+    def eat(self):
+        os.write(self.go, b"x")
+        assert os.read(self.done, 1) == b"x"
+
+    def end(self):
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+        os.close(self.go)
+        os.close(self.done)
+
+
+def peak_of(mebibytes, with_cgroup):
+    eater = Eater(mebibytes)
+    group = own_cgroup() if with_cgroup else None
+    try:
+        if group:
+            group.join(eater.pid)
+        eater.eat()
+        return memory.peak(eater.pid, group)
+    finally:
+        eater.end()
+        if group:
+            group.close()
+            assert not Path(group.path).exists()
+
+
+def test_an_allocation_of_64_mib_is_recovered_by_the_high_water_mark():
+    little, much = (peak_of(size, with_cgroup=False) for size in (0, 64))
+    assert much.peak_mb - little.peak_mb == pytest.approx(64 * MIB / 1e6, abs=2 * MIB / 1e6)
+    assert much.source == "VmHWM"
+    assert much.peak_mb == much.hwm_mb
+
+
+@needs_cgroup
+def test_an_allocation_of_64_mib_is_recovered_by_a_cgroup():
+    little, much = (peak_of(size, with_cgroup=True) for size in (0, 64))
+    assert much.peak_mb - little.peak_mb == pytest.approx(64 * MIB / 1e6, abs=2 * MIB / 1e6)
+    assert much.source in {CGROUP1, CGROUP2}
+    assert much.hwm_mb - little.hwm_mb == pytest.approx(64 * MIB / 1e6, abs=2 * MIB / 1e6)
+
+
+def test_the_share_of_shared_pages_is_counted():
+    assert 0 < memory.pss_mb() <= memory.hwm_mb() * 1.05
+    assert memory.pss_mb("no such process") is None
+
+
+def test_a_process_that_is_gone_has_no_peak():
+    with pytest.raises(Problem, match="VmHWM of process 4194305"):
+        memory.hwm_mb(4194305)
+
+
+@needs_cgroup
+def test_a_group_is_left_only_once_it_is_empty(monkeypatch):
+    monkeypatch.setattr(memory, "_EMPTY_S", 0.05)
+    eater, group = Eater(0), own_cgroup()
+    group.join(eater.pid)
+    with pytest.raises(OSError, match="busy"):
+        group.close()
+    eater.end()
+    group.close()
+    assert not Path(group.path).exists()
+
+
+@needs_cgroup
+def test_groups_do_not_collide():
+    with own_cgroup() as one, own_cgroup() as other:
+        assert one.path != other.path
+
+
+class Tree:
+    """A scripted hierarchy that does as the kernel does: new groups have control files, ``+x`` turns x on."""
+
+    def __init__(self, root, monkeypatch, files):
+        self.root = root
+        make, remove = os.mkdir, os.rmdir
+
+        def mkdir(path, *rest, **more):
+            make(path, *rest, **more)
+            for name, text in files.items():
+                Path(path, name).write_text(text)
+
+        def rmdir(path, *rest, **more):
+            for control in Path(path).iterdir():
+                control.unlink()
+            remove(path, *rest, **more)
+
+        monkeypatch.setattr(os, "mkdir", mkdir)
+        monkeypatch.setattr(os, "rmdir", rmdir)
+        monkeypatch.setattr(memory, "_write", lambda path, text: Path(path).write_text(text.lstrip("+")))
+
+    def write(self, path, text=""):
+        target = self.root / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text)
+
+    def read(self, path):
+        return (self.root / path).read_text()
+
+
+@pytest.fixture
+def two(tmp_path, monkeypatch):
+    """Version 2: this process is in a service that was delegated to it."""
+    tree = Tree(tmp_path, monkeypatch, {"memory.peak": "73400320\n", "cgroup.procs": ""})
+    tree.write("proc/self/cgroup", "0::/system.slice/agent.service\n")
+    tree.write("sys/fs/cgroup/cgroup.subtree_control", "cpu\n")
+    tree.write("sys/fs/cgroup/cgroup.procs", "1\n")
+    tree.write("sys/fs/cgroup/system.slice/agent.service/cgroup.subtree_control", "cpu memory pids\n")
+    tree.write("sys/fs/cgroup/system.slice/agent.service/cgroup.procs", "")
+    return tree
+
+
+SERVICE = "sys/fs/cgroup/system.slice/agent.service/"
+
+
+def test_version_2_makes_its_group_where_it_was_delegated(two):
+    with own_cgroup(sysroot=str(two.root)) as group:
+        assert group.path.startswith(str(two.root / SERVICE))
+        assert group.source == CGROUP2
+        group.join(4242)
+        assert Path(group.path, "cgroup.procs").read_text() == "4242"
+        assert memory.peak("self", group)[:2] == (73.40032, CGROUP2)
+    assert not Path(group.path).exists()
+
+
+def test_version_2_turns_the_controller_on_where_this_process_is_alone(two):
+    two.write(SERVICE + "cgroup.subtree_control", "")
+    two.write(SERVICE + "cgroup.procs", f"{os.getpid()}\n")
+    with own_cgroup(sysroot=str(two.root)) as group:
+        assert Path(group.path).parent == two.root / SERVICE
+    assert two.read(SERVICE + "agent/cgroup.procs") == str(os.getpid())
+    assert two.read(SERVICE + "cgroup.subtree_control") == "memory"
+
+
+def test_version_2_moves_nobody_else(two):
+    two.write(SERVICE + "cgroup.subtree_control", "")
+    two.write(SERVICE + "cgroup.procs", f"{os.getpid()}\n1\n")
+    own_cgroup(str(two.root / SERVICE))
+    assert not (two.root / SERVICE / "agent").exists()
+
+
+def test_a_kernel_without_memory_peak_gives_no_group(tmp_path, monkeypatch):
+    tree = Tree(tmp_path, monkeypatch, {"cgroup.procs": ""})
+    tree.write("group/cgroup.subtree_control", "memory\n")
+    assert own_cgroup(str(tmp_path / "group")) is None
+    assert not list((tmp_path / "group").glob("nas-*"))
+
+
+def test_version_1_uses_the_root_group_where_its_own_is_out_of_sight(tmp_path, monkeypatch):
+    tree = Tree(tmp_path, monkeypatch, {"memory.max_usage_in_bytes": "1000000\n"})
+    tree.write("proc/self/cgroup", "5:cpu,cpuacct:/x\n4:memory:/docker/abc\n0::/\n")
+    tree.write("sys/fs/cgroup/memory/memory.max_usage_in_bytes", "9\n")
+    with own_cgroup(sysroot=str(tmp_path)) as group:
+        assert Path(group.path).parent == tmp_path / "sys/fs/cgroup/memory"
+        assert (group.peak_mb(), group.source) == (1.0, CGROUP1)
+
+
+def test_no_cgroups_at_all(tmp_path):
+    assert own_cgroup(sysroot=str(tmp_path)) is None
