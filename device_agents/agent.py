@@ -99,10 +99,11 @@ class Agent:
     def _measure(self, request: Dict[str, Any]) -> Dict[str, Any]:
         runtime, threads = request["runtime"], request["threads"]
         facts = sensors.facts(self._sysroot)
+        job = self._job(request)
         with turn(self._sysroot, request["budget"]["gate_max_seconds"]):
             baseline = self._baseline(runtime, threads)
             child, key = self._children(runtime, request), _key(request, self._servers)
-            reply = measure.measure(self._job(request), child, self._device(facts), key)
+            reply = measure.measure(job, child, self._device(facts), key)
         peak = reply["memory"]["peak_mb"]
         reply["memory"].update(baseline_mb=baseline, model_mb=None if peak is None else max(0.0, peak - baseline))
         named = {name: request[name] for name in ("model", "runtime", "threads")}
