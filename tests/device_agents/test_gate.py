@@ -158,7 +158,7 @@ def test_an_undisturbed_block_counts(milliseconds, drift, switches, ticks):
         clock_khz=int(QUIET.clock_khz * (1 + drift)),
         switches=QUIET.switches + switches,
         busy_ticks=look.busy_ticks + ticks,
-        psi_us=QUIET.psi_us + 1000,
+        psi_us=QUIET.psi_us + 990 + milliseconds * 99,
         steal_ticks=QUIET.steal_ticks + 1,
         temperature_c=79.0,
     )
