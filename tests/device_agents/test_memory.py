@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,24 @@ def test_a_group_is_left_only_once_it_is_empty(monkeypatch):
     eater.end()
     group.close()
     assert not Path(group.path).exists()
+
+
+@needs_cgroup
+def test_a_process_that_is_just_ending_is_waited_for():
+    eater, group = Eater(0), own_cgroup()
+    group.join(eater.pid)
+    end = threading.Timer(0.1, eater.end)
+    end.start()
+    group.close()
+    end.join()
+    assert not Path(group.path).exists()
+
+
+def test_a_group_that_may_not_be_removed_is_said_at_once(tmp_path):
+    (tmp_path / "group").mkdir()
+    (tmp_path / "group" / "kept").touch()
+    with pytest.raises(OSError, match="not empty"):
+        memory.Cgroup(str(tmp_path / "group"), CGROUP1).close()
 
 
 @needs_cgroup
