@@ -127,6 +127,7 @@ def test_a_group_that_may_not_be_removed_is_said_at_once(tmp_path):
 def test_groups_do_not_collide():
     with own_cgroup() as one, own_cgroup() as other:
         assert one.path != other.path
+        assert Path(one.path).parent == Path(other.path).parent
 
 
 class Tree:
