@@ -88,6 +88,11 @@ def test_the_share_of_shared_pages_is_counted():
     assert memory.pss_mb("no such process") is None
 
 
+def test_megabytes_are_of_ten_to_the_six_bytes(tmp_path):
+    (tmp_path / "status").write_text("Name:\tmodel\nVmHWM:\t   12500 kB\n")
+    assert memory._field(str(tmp_path / "status"), "VmHWM:") == 12.8
+
+
 def test_a_process_that_is_gone_has_no_peak():
     with pytest.raises(Problem, match="VmHWM of process 4194305"):
         memory.hwm_mb(4194305)
