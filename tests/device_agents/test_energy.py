@@ -5,7 +5,7 @@ import threading
 
 import boards
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from device_agents import energy
@@ -68,6 +68,7 @@ def test_the_idle_power_is_subtracted_and_the_rest_shared_among_the_inferences(k
     assert found.notes == ()
 
 
+@settings(deadline=None)
 @given(
     watts=st.floats(0.1, 100),
     start=st.integers(0, SECOND // 2),
@@ -79,6 +80,7 @@ def test_a_steady_power_is_found_between_any_two_moments(watts, start, length, c
     assert mean_watts(readings, start, start + length) == pytest.approx(watts)
 
 
+@settings(deadline=None)
 @given(slope=st.floats(-5, 5), times=st.lists(st.integers(1, SECOND - 1), unique=True, max_size=30))
 def test_a_ramp_is_integrated_exactly_however_unevenly_it_was_read(slope, times):
     readings = [Reading(at, 10 + slope * at / SECOND) for at in sorted({0, SECOND, *times})]

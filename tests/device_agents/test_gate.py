@@ -5,7 +5,7 @@ import multiprocessing
 
 import boards
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from device_agents.gate import Gate, disturbed
@@ -146,6 +146,7 @@ def test_a_real_busy_neighbour_keeps_the_gate_closed(monkeypatch, psi):
         neighbour.join()
 
 
+@settings(deadline=None)
 @given(
     milliseconds=st.integers(20, 10_000),
     drift=st.floats(-0.09, 0.5),
@@ -158,13 +159,14 @@ def test_an_undisturbed_block_counts(milliseconds, drift, switches, ticks):
         clock_khz=int(QUIET.clock_khz * (1 + drift)),
         switches=QUIET.switches + switches,
         busy_ticks=look.busy_ticks + ticks,
-        psi_us=QUIET.psi_us + 1000,
+        psi_us=QUIET.psi_us + 990 + milliseconds * 99,
         steal_ticks=QUIET.steal_ticks + 1,
         temperature_c=79.0,
     )
     assert judged(look) == []
 
 
+@settings(deadline=None)
 @given(milliseconds=st.integers(200, 10_000))
 def test_a_rival_for_the_core_is_found_in_any_block(milliseconds):
     """Two rivals that swap every 10 ms, the slowest that a kernel does it."""
@@ -177,6 +179,7 @@ def test_a_rival_for_the_core_is_found_in_any_block(milliseconds):
     assert any("involuntary" in reason for reason in rivalled)
 
 
+@settings(deadline=None)
 @given(milliseconds=st.integers(50, 10_000))
 def test_a_neighbour_with_a_core_of_its_own_is_found_without_psi(milliseconds):
     crowded = after(milliseconds, psi_us=None)
@@ -201,6 +204,7 @@ def test_a_disturbed_block_is_discarded_for_its_reason(changes, reason):
     assert judged(after(**changes)) == [reason]
 
 
+@settings(deadline=None)
 @given(milliseconds=st.integers(5, 20_000))
 def test_ten_switches_a_second_at_random_cost_fewer_than_one_block_in_a_hundred(milliseconds):
     expected = milliseconds / 100

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,11 @@ def test_the_share_of_shared_pages_is_counted():
     assert memory.pss_mb("no such process") is None
 
 
+def test_megabytes_are_of_ten_to_the_six_bytes(tmp_path):
+    (tmp_path / "status").write_text("Name:\tmodel\nVmHWM:\t   12500 kB\n")
+    assert memory._field(str(tmp_path / "status"), "VmHWM:") == 12.8
+
+
 def test_a_process_that_is_gone_has_no_peak():
     with pytest.raises(Problem, match="VmHWM of process 4194305"):
         memory.hwm_mb(4194305)
@@ -105,9 +111,28 @@ def test_a_group_is_left_only_once_it_is_empty(monkeypatch):
 
 
 @needs_cgroup
+def test_a_process_that_is_just_ending_is_waited_for():
+    eater, group = Eater(0), own_cgroup()
+    group.join(eater.pid)
+    end = threading.Timer(0.1, eater.end)
+    end.start()
+    group.close()
+    end.join()
+    assert not Path(group.path).exists()
+
+
+def test_a_group_that_may_not_be_removed_is_said_at_once(tmp_path):
+    (tmp_path / "group").mkdir()
+    (tmp_path / "group" / "kept").touch()
+    with pytest.raises(OSError, match="not empty"):
+        memory.Cgroup(str(tmp_path / "group"), CGROUP1).close()
+
+
+@needs_cgroup
 def test_groups_do_not_collide():
     with own_cgroup() as one, own_cgroup() as other:
         assert one.path != other.path
+        assert Path(one.path).parent == Path(other.path).parent
 
 
 class Tree:
