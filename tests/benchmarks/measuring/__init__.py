@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[2]))
+sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parents[2] / "device_agents")]  # as pytest does
 
 from benchmarks.measuring import disturbed, recipes, steady
 from benchmarks.measuring.bench import Bench, candidates

@@ -10,7 +10,6 @@ import time
 from pathlib import Path
 
 import numpy as np
-import onnx_models
 from benchmarks.measuring.bench import Bench, cv, held, tau, usable
 from benchmarks.report import Figure
 
@@ -119,12 +118,13 @@ def overhead(bench: Bench) -> list[Figure]:
 
 
 def allocation(bench: Bench) -> list[Figure]:
-    """A model that holds 64 MiB of weights more than another one of the same shape."""
-    sizes = [bench.fleet.measure(bench.device.name, onnx_models.weights(count), {"x": np.zeros((1, 1), "float32")}, beside_load=True)
-             for count in (1, BLOCK // 4)]  # fmt: skip
+    """A model of 64 MiB against one of some bytes."""
+    inputs = {"x": np.zeros((1, 1), "float32")}
+    models = (b"nothing", bytes(BLOCK))
+    sizes = [bench.fleet.measure(bench.device.name, one, inputs, runtime="identity", beside_load=True) for one in models]
     found = (sizes[1].peak_memory_mb - sizes[0].peak_memory_mb) * 1e6 / 1024 / 1024
-    return [Figure("an allocation of 64 MiB", found, "MiB", "64 ± 2 MiB", abs(found - 64) <= 2,
-                   f"in onnxruntime, by {sizes[1].memory['source']}")]  # fmt: skip
+    holds, note = abs(found - 64) <= 2, f"a model file that the identity runtime holds, by {sizes[1].memory['source']}"
+    return [Figure("a known allocation of 64 MiB", found, "MiB", "64 ± 2 MiB", holds, note)]
 
 
 def plain_loop(bench: Bench) -> list[Figure]:
