@@ -69,7 +69,7 @@ def create(db: Database, *, name: str, transport: str, **reach: Unpack[Reach]) -
     try:
         with db.write() as connection:
             connection.execute(insert(_table).values(**row, state=DeviceState.offline, created_at=tables.now()))
-            return as_row(Device, _find(connection, name))
+            return as_row(Device, find(connection, name))
     except IntegrityError as error:
         raise Conflict(
             f"There is already a device {name}; choose another name, or enrol it anew with "
@@ -83,11 +83,12 @@ def replace(db: Database, *, name: str, transport: str, **reach: Unpack[Reach]) 
     Raises:
         NotFound: No device has this name.
     """
-    row: dict[str, Any] = {**_REACH, **reach, "transport": transport, "state": DeviceState.offline, "reason": None}
+    fresh = {"state": DeviceState.offline, "reason": None, "facts": None, "faults": 0, "barred": False}
+    row: dict[str, Any] = {**_REACH, **reach, "transport": transport, **fresh, "levels": {}}
     with db.write() as connection:
-        _find(connection, name, hold=True)
-        connection.execute(update(_table).where(_table.c.name == name).values(**row, facts=None))
-        return as_row(Device, _find(connection, name))
+        find(connection, name, hold=True)
+        connection.execute(update(_table).where(_table.c.name == name).values(**row))
+        return as_row(Device, find(connection, name))
 
 
 def get(db: Database, name: str) -> Device:
@@ -97,7 +98,7 @@ def get(db: Database, name: str) -> Device:
         NotFound: No device has this name.
     """
     with db.read() as connection:
-        return as_row(Device, _find(connection, name))
+        return as_row(Device, find(connection, name))
 
 
 def enrolled(db: Database) -> list[Device]:
@@ -115,13 +116,39 @@ def save(db: Database, name: str, **changes: Unpack[DeviceChanges]) -> Device:
         Conflict: The move is not allowed.
     """
     with db.write() as connection:
-        row = _find(connection, name, hold=True)
+        row = find(connection, name, hold=True)
         if "state" in changes:
             check_move(f"Device {name}", row["state"], changes["state"], DEVICE_MOVES)
         values: dict[str, Any] = dict(changes)
         if values:
             connection.execute(update(_table).where(_table.c.name == name).values(values))
-        return as_row(Device, _find(connection, name))
+        return as_row(Device, find(connection, name))
+
+
+def drain(db: Database, name: str) -> Device:
+    """Give a device no more work; what runs on it ends.
+
+    Raises:
+        NotFound: No device has this name.
+        Conflict: It is quarantined, so it gets no work anyway.
+    """
+    reason = f"Drained by its user; `nas devices undrain {name}` gives it work again."
+    return save(db, name, state=DeviceState.draining, reason=reason)
+
+
+def undrain(db: Database, name: str) -> Device:
+    """Give a drained device work again, as soon as it has answered.
+
+    Raises:
+        NotFound: No device has this name.
+        Conflict: It is not draining.
+    """
+    with db.write() as connection:
+        if (state := find(connection, name, hold=True)["state"]) != DeviceState.draining:
+            raise Conflict(f"Device {name} is {state}; only a draining device can be undrained.")
+        values = {"state": DeviceState.offline, "reason": None, "faults": 0}
+        connection.execute(update(_table).where(_table.c.name == name).values(values))
+        return as_row(Device, find(connection, name))
 
 
 def remove(db: Database, name: str) -> None:
@@ -132,7 +159,7 @@ def remove(db: Database, name: str) -> None:
         Conflict: A search or student export that has not ended needs it.
     """
     with db.write() as connection:
-        _find(connection, name, hold=True)
+        find(connection, name, hold=True)
         if users := _users(connection, name):
             raise Conflict(
                 f"Device {name} is used by {' and '.join(users)}; wait for the end or cancel, then remove it."
@@ -154,7 +181,12 @@ def _devices_of(request: Json) -> list[str]:
     return [*request.get("devices", []), *filter(None, [request.get("device")])]
 
 
-def _find(connection: Connection, name: str, *, hold: bool = False) -> RowMapping:
+def find(connection: Connection, name: str, *, hold: bool = False) -> RowMapping:
+    """Read one row inside a transaction; ``hold`` keeps others from changing it until the transaction ends.
+
+    Raises:
+        NotFound: No device has this name.
+    """
     query = select(_table).where(_table.c.name == name)
     row = connection.execute(query.with_for_update() if hold else query).mappings().first()
     if row is None:
