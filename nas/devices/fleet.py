@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 from nas.devices.device import Device
 from nas.devices.ledger import Leases, Register, Sole
@@ -17,7 +17,7 @@ from nas.devices.local import LocalTransport
 from nas.devices.measurement import Measurement
 from nas.devices.tensors import Arrays
 from nas.devices.transport import Transport
-from nas.devices.turn import Turn
+from nas.devices.turn import How, Turn
 from nas.errors import DeviceAway, DeviceFault, NotFound
 
 LEASE_WAIT_S = 300.0
@@ -143,19 +143,10 @@ class Fleet:
         with line.turn(""), self._held(line) as turn:
             turn.check()
 
-    def measure(  # a measurement is made of exactly these
-        self,
-        name: str,
-        model: bytes,
-        inputs: Arrays,
-        *,
-        threads: int = 1,
-        tier: str = "screening",
-        runtime: str = "onnxruntime",
-    ) -> Measurement:
+    def measure(self, name: str, model: bytes, inputs: Arrays, **how: Unpack[How]) -> Measurement:
         """Wait for a device and measure a model there; ``Turn.measure`` says the rest."""
         with self.turn(name) as turn:
-            return turn.measure(model, inputs, threads=threads, tier=tier, runtime=runtime)
+            return turn.measure(model, inputs, **how)
 
     def run(
         self, name: str, model: bytes, inputs: Arrays, *, threads: int = 1, runtime: str = "onnxruntime"
@@ -189,7 +180,8 @@ class Fleet:
             yield Turn(line, self._transport(line.device.transport), self._register, token)
         finally:
             line.used = self._clock()
-            if line.used - line.since >= KEEP_S and self._leases.wanted(line.device.name):
+            kept_long = line.used - line.since >= KEEP_S
+            if self._lines.get(line.device.name) is not line or (kept_long and self._leases.wanted(line.device.name)):
                 self._let_go(line)
 
     def _leased(self, line: Line) -> int:

@@ -3,26 +3,49 @@
 from __future__ import annotations
 
 import contextlib
+import secrets
 import time
-import uuid
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 
 from nas.devices.ledger import Register
 from nas.devices.line import PROBE_S, Line
 from nas.devices.measurement import Measurement
+from nas.devices.reference import Reference, reference_for
 from nas.devices.tensors import Arrays, decode_outputs, encode_inputs
 from nas.devices.tiers import tier_named
 from nas.devices.transport import Session, Transport
 from nas.errors import BlobLost, ControllerFault, DeviceBusy, DeviceFault, DeviceUnreachable, RuntimeMissing
 
+SINGLE: Mapping[str, Any] = {"kind": "single"}
 RUN_DEADLINE_S = 60.0
 MARGIN_S = 90.0
 """What a reply may take beyond the model's own deadline: the runtime's import and the baseline, on a slow board."""
 MEMORY_SHARE = 0.8
 """Share of the device's memory that a candidate may take."""
+
+
+class How(TypedDict, total=False):
+    """How a model is measured.
+
+    Attributes:
+        threads: Intra-op threads of the runtime, by default 1.
+        runtime: What runs it, by default ``onnxruntime``.
+        tier: How thoroughly, by default ``screening``.
+        mode: ``kind`` (single, sustained, duty) and its fields, as in PROTOCOL.md.
+        beside_load: Measure beside what the device carries anyway, instead of refusing to.
+        job: 32 hex digits under which the device keeps the result, the same for each try at the same
+            measurement; made here when there is none.
+    """
+
+    threads: int
+    runtime: str
+    tier: str
+    mode: Mapping[str, Any]
+    beside_load: bool
+    job: str
 
 
 class Turn:
@@ -46,33 +69,30 @@ class Turn:
         with self._noted():
             return dict(self._opened()[1])
 
-    def measure(
-        self, model: bytes, inputs: Arrays, *, threads: int, tier: str, runtime: str, job: str = ""
-    ) -> Measurement:
+    def measure(self, model: bytes, inputs: Arrays, **how: Unpack[How]) -> Measurement:
         """Measure a model with its inputs (batch 1).
 
         A reply that was lost with the connection is read again, not measured again: the agent keeps it
         under the name of its job.
-
-        Args:
-            model: The serialized model.
-            inputs: One example request.
-            threads: Intra-op threads of the runtime.
-            tier: How thoroughly.
-            runtime: What runs it.
-            job: 32 hex digits; the same for each try at the same measurement. Empty takes new ones.
 
         Raises:
             CandidateFault: The model cannot run there.
             DeviceFault: The device broke; the next request reconnects.
             ControllerFault: The request was refused, for example for inputs that the model does not take.
         """
-        plan, job = tier_named(tier), job or uuid.uuid4().hex
+        tier, mode, runtime = how.get("tier", "screening"), how.get("mode", SINGLE), how.get("runtime", "onnxruntime")
+        plan, job = tier_named(tier), how.get("job") or secrets.token_hex(16)
         with self._noted():
             facts, started = self._opened()[1], time.monotonic()
-            request = {"verb": "measure", "job": job, "budget": plan.budget}
-            request |= _common(facts, runtime, threads, plan.deadline_s)
-            reply = self._kept(job) or self._answer(request, model, inputs)
+            request = {
+                "verb": "measure",
+                "budget": plan.budget,
+                "mode": dict(mode),
+                "beside_load": how.get("beside_load", False),
+                "job": job,
+                **_common(facts, runtime, how.get("threads", 1), plan.deadline_s + _mode_seconds(mode)),
+            }
+            reply = self._kept(job) or self._answer(request, model, inputs, reference_for(runtime))
             self._line.unanswered.discard(job)
             self._refuse_rebooted(facts, reply.get("fingerprint", {}).get("boot_id"))
         found = Measurement.from_reply(reply, device=self.device, tier=tier, reply_s=time.monotonic() - started)
@@ -110,11 +130,13 @@ class Turn:
             self._register.answered(self.device, facts)
         return session, facts
 
-    def _answer(self, request: Mapping[str, Any], model: bytes, inputs: Arrays) -> dict[str, Any]:
+    def _answer(
+        self, request: Mapping[str, Any], model: bytes, inputs: Arrays, pair: Reference | None
+    ) -> dict[str, Any]:
         """Ask; when the connection breaks, reconnect once for the reply that may have been on its way."""
         session, facts = self._opened()
         try:
-            return _ask(session, request, model, inputs)
+            return _ask(session, request, model, inputs, pair)
         except DeviceUnreachable:
             self._line.unanswered.add(request["job"])
             self._line.drop()
@@ -163,12 +185,22 @@ def _common(facts: Mapping[str, Any], runtime: str, threads: int, deadline_s: fl
     }
 
 
-def _ask(session: Session, request: Mapping[str, Any], model: bytes, inputs: Arrays) -> dict[str, Any]:
+def _mode_seconds(mode: Mapping[str, Any]) -> float:
+    """What a mode takes by itself, beyond the tier's time."""
+    return float(mode.get("seconds", 0.0)) + float(mode.get("gap_s", 0.0)) * int(mode.get("requests", 0))
+
+
+def _ask(
+    session: Session, request: Mapping[str, Any], model: bytes, inputs: Arrays, pair: Reference | None = None
+) -> dict[str, Any]:
     """Put the blobs and call; a blob that got lost or damaged on the way is sent again once."""
     archive = encode_inputs(inputs)
 
     def ask() -> dict[str, Any]:
-        blobs = {"model": session.put(model), "inputs": session.put(archive)}
+        blobs: dict[str, Any] = {"model": session.put(model), "inputs": session.put(archive)}
+        if request["verb"] == "measure":
+            sent = pair and {"model": session.put(pair.model), "inputs": session.put(encode_inputs(pair.inputs))}
+            blobs["reference"] = sent
         return session.call({**request, **blobs}, request["deadline_s"] + MARGIN_S)
 
     try:
@@ -179,7 +211,6 @@ def _ask(session: Session, request: Mapping[str, Any], model: bytes, inputs: Arr
 
 def _levels(found: Measurement) -> dict[str, float]:
     """What the reference model took beside it, which makes the boards of a pool comparable."""
-    paired = getattr(found, "paired", None)
-    if paired is None or found.verdict != "valid":
+    if found.paired is None or found.verdict != "valid":
         return {}
-    return {f"{found.runtime}/{found.threads}": float(paired.reference_ms)}
+    return {f"{found.runtime}/{found.threads}": found.paired.reference_ms}
