@@ -20,8 +20,8 @@ from nas.devices.transport import Transport
 from nas.devices.turn import How, Turn
 from nas.errors import DeviceAway, DeviceFault, NotFound
 
-LEASE_WAIT_S = 300.0
-"""Longest wait for a device that another controller holds: a thorough measurement and then some."""
+LEASE_WAIT_S = 120.0
+"""Longest wait for a device that another controller holds; it lets go between two measurements."""
 ASK_AGAIN_S = 0.2
 KEEP_S = 5.0
 """How long a device that others want is kept for further requests: opening a session costs about a second."""
@@ -40,6 +40,7 @@ class Fleet:
         leases: Whose the devices are; without it they are ours alone.
         register: How they do; without it nothing is noted.
         idle_s: Seconds without a request after which a session is closed and the lease given back.
+        over: Set when nobody should wait for other controllers any more.
         clock: Monotonic seconds.
     """
 
@@ -51,11 +52,12 @@ class Fleet:
         leases: Leases | None = None,
         register: Register | None = None,
         idle_s: float = 10.0,
+        over: threading.Event | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         sole = Sole()
         self._transports, self._leases, self._register = transports, leases or sole, register or sole
-        self._idle_s, self._clock = idle_s, clock
+        self._idle_s, self._over, self._clock = idle_s, over or threading.Event(), clock
         self._changing = threading.Lock()
         self._lines: dict[str, Line] = {}
         self._closing = threading.Event()
@@ -187,7 +189,7 @@ class Fleet:
     def _leased(self, line: Line) -> int:
         name, end = line.device.name, self._clock() + LEASE_WAIT_S
         while (token := self._leases.take(name)) is None:
-            if self._clock() >= end or self._closing.wait(ASK_AGAIN_S):
+            if self._clock() >= end or self._over.wait(ASK_AGAIN_S):
                 self._leases.give_back(name)
                 raise _away(f"Another controller holds the device {name} and does not let go of it.", name)
         if token != line.token:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from statistics import median
 
 ENOUGH = 3
@@ -11,8 +12,21 @@ TOLERANCE = 0.05
 """Share of the median by which a board's level may differ."""
 
 
-def deviating(levels: Mapping[str, Mapping[str, float]]) -> dict[str, str]:
-    """Say of the boards of a pool that deviate from the others, how.
+@dataclass(frozen=True, slots=True)
+class Stray:
+    """A board that deviates from the others of its pool.
+
+    Attributes:
+        setting: ``RUNTIME/THREADS`` in which it does.
+        reason: How far, as a part of a sentence.
+    """
+
+    setting: str
+    reason: str
+
+
+def deviating(levels: Mapping[str, Mapping[str, float]]) -> dict[str, Stray]:
+    """Find the boards of a pool that deviate from the others.
 
     A board is hot, throttled, loaded or another model if the reference model takes another time there.
 
@@ -25,8 +39,9 @@ def deviating(levels: Mapping[str, Mapping[str, float]]) -> dict[str, str]:
         middle = median(known.values())
         for name, level in known.items():
             if len(known) >= ENOUGH and abs(level / middle - 1) > TOLERANCE:
-                found[name] = (
+                found[name] = Stray(
+                    setting,
                     f"it takes {level:.4g} ms for the reference model ({setting}), {level / middle - 1:+.0%} against "
-                    f"the median of its pool, so it is left out until it agrees again"
+                    "the median of its pool, and is left out until it agrees again",
                 )
     return found

@@ -17,7 +17,7 @@ from nas.devices.reference import Reference, reference_for
 from nas.devices.tensors import Arrays, decode_outputs, encode_inputs
 from nas.devices.tiers import tier_named
 from nas.devices.transport import Session, Transport
-from nas.errors import BlobLost, ControllerFault, DeviceBusy, DeviceFault, DeviceUnreachable, RuntimeMissing
+from nas.errors import BlobLost, ControllerFault, DeviceFault, DeviceUnreachable, RuntimeMissing
 
 SINGLE: Mapping[str, Any] = {"kind": "single"}
 RUN_DEADLINE_S = 60.0
@@ -170,8 +170,7 @@ class Turn:
             fault.device = self.device
             if not isinstance(fault, RuntimeMissing):
                 self._line.drop()
-                if not isinstance(fault, DeviceBusy):  # another agent's doing, not the device's
-                    self._register.broke(self.device, fault)
+                self._register.broke(self.device, fault)
             raise
 
 

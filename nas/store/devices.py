@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any, TypedDict, Unpack
 
@@ -105,6 +106,13 @@ def enrolled(db: Database) -> list[Device]:
     """All devices, by name."""
     with db.read() as connection:
         rows = connection.execute(select(_table).order_by(_table.c.name)).mappings()
+        return [as_row(Device, row) for row in rows]
+
+
+def named(db: Database, names: Collection[str]) -> list[Device]:
+    """Those of these names that are enrolled, in any order."""
+    with db.read() as connection:
+        rows = connection.execute(select(_table).where(_table.c.name.in_(names))).mappings()
         return [as_row(Device, row) for row in rows]
 
 

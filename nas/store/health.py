@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, update
@@ -50,41 +51,47 @@ def worked(db: Database, name: str, levels: Mapping[str, float]) -> None:
         _change(connection, name, {**back, "faults": 0, "levels": {**row["levels"], **levels}, "seen_at": tables.now()})
 
 
-def broke(db: Database, name: str, reason: str, *, limit: int, gone: bool, bar: bool) -> None:
-    """It broke once more: gone it is offline, and after ``limit`` faults in a row it is quarantined.
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What a device did wrong.
 
-    Args:
-        db: The database.
-        name: The device.
-        reason: What happened, in one sentence.
-        limit: Faults in a row that are too many.
-        gone: It does not answer at all.
-        bar: Only a person can mend it, by enrolling it anew.
+    Attributes:
+        reason: One sentence.
+        counts: Whether too many of its kind end in quarantine.
+        gone: It cannot be talked to at all.
+        bars: Only a person can mend it, by enrolling the device anew.
+    """
+
+    reason: str
+    counts: bool = True
+    gone: bool = False
+    bars: bool = False
+
+
+def broke(db: Database, name: str, met: Fault, *, limit: int) -> None:
+    """It broke once more: gone it is offline, and after ``limit`` faults in a row it is quarantined.
 
     Raises:
         NotFound: No device has this name.
     """
     with db.write() as connection:
         row = find(connection, name, hold=True)
-        faults = row["faults"] + 1
-        _change(connection, name, {"faults": faults, "barred": row["barred"] or bar})
-        if row["state"] != DeviceState.draining:
-            _change(connection, name, _verdict(row, faults, reason, limit=limit, gone=gone, bar=bar))
+        faults = row["faults"] + met.counts
+        after = _after(row, met, faults, limit) if row["state"] != DeviceState.draining else {}
+        _change(connection, name, {**after, "faults": faults, "barred": row["barred"] or met.bars})
 
 
-def _verdict(row: RowMapping, faults: int, reason: str, *, limit: int, gone: bool, bar: bool) -> dict[str, Any]:
-    if bar or row["barred"]:
-        return {"state": DeviceState.quarantined, "reason": reason if bar else row["reason"]}
+def _after(row: RowMapping, met: Fault, faults: int, limit: int) -> dict[str, Any]:
+    """State and reason after a fault."""
+    if met.bars:
+        return {"state": DeviceState.quarantined, "reason": met.reason}
+    if row["barred"]:
+        return {}
     if faults >= limit or row["state"] == DeviceState.quarantined:
-        return {
-            "state": DeviceState.quarantined,
-            "reason": f"It broke {faults} times in a row and gets no work until it has answered again; {reason}",
-        }
-    if gone:
-        return {"state": DeviceState.offline, "reason": reason}
-    return {}
+        reason = f"It broke {faults} times in a row and gets no work until it has answered again; {met.reason}"
+        return {"state": DeviceState.quarantined, "reason": reason}
+    return {"state": DeviceState.offline, "reason": met.reason} if met.gone else {}
 
 
 def _change(connection: Connection, name: str, values: Mapping[str, Any]) -> None:
-    if values:
-        connection.execute(update(_table).where(_table.c.name == name).values(values))
+    connection.execute(update(_table).where(_table.c.name == name).values(values))
