@@ -85,6 +85,22 @@ def probe_(name: Annotated[str, typer.Argument(help="Name of the device.")], jso
 
 
 @app.command()
+def drain(name: Annotated[str, typer.Argument(help="Name of the device.")], json: AsJson = False) -> None:
+    """Give a device no more work; what runs on it ends, and searches that need it wait."""
+    with service() as client:
+        found = client.drain_device(name)
+    show.as_json(found) if json else show.line(f"{name} gets no more work: nas devices undrain {name}")
+
+
+@app.command()
+def undrain(name: Annotated[str, typer.Argument(help="Name of the device.")], json: AsJson = False) -> None:
+    """Give a drained device work again, as soon as it has answered."""
+    with service() as client:
+        found = client.undrain_device(name)
+    show.as_json(found) if json else show.line(f"{name} gets work again as soon as it answers")
+
+
+@app.command()
 def remove(name: Annotated[str, typer.Argument(help="Name of the device.")]) -> None:
     """Forget a device; what it measured stays."""
     with service() as client:

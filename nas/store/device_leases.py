@@ -51,8 +51,7 @@ def take(db: Database, observer: Observer, name: str, owner: str) -> int | None:
         return None
     with db.write() as connection:
         row = find(connection, name, hold=True)
-        if _pulse(row) != _pulse(seen):
-            return None  # somebody moved meanwhile
+        silent = silent and _pulse(row) == _pulse(seen)  # or somebody moved meanwhile
         queue = row["queue"][1:] if silent and row["owner"] is None else row["queue"]
         queue = queue if owner in queue else [*queue, owner]
         holder = None if silent else row["owner"]

@@ -112,6 +112,18 @@ def show_device(db: Db, name: str) -> DeviceView:
     return DeviceView.of(devices.get(db, name))
 
 
+@router.post("/{name}/drain", responses=responses(404, 409, 422))
+def drain_device(db: Db, name: str) -> DeviceView:
+    """Give a device no more work; what runs on it ends, and searches that need it wait."""
+    return DeviceView.of(devices.drain(db, name))
+
+
+@router.post("/{name}/undrain", responses=responses(404, 409, 422))
+def undrain_device(db: Db, name: str) -> DeviceView:
+    """Give a drained device work again, as soon as it has answered."""
+    return DeviceView.of(devices.undrain(db, name))
+
+
 @router.delete("/{name}", status_code=status.HTTP_204_NO_CONTENT, responses=responses(404, 409, 422))
 def remove_device(db: Db, name: str) -> None:
     """Forget a device that no unfinished work needs; what it measured stays."""
