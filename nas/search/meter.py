@@ -21,6 +21,7 @@ from nas.errors import (
     CandidateFault,
     ControllerFault,
     DeviceAway,
+    DeviceBusy,
     DeviceFault,
     Fault,
     HostKeyChanged,
@@ -137,19 +138,20 @@ class Meter:
             except (DeviceFault, ControllerFault) as fault:
                 last, number = fault, task.trial.number
                 _log.warning("attempt failed", trial=number, device=task.device, blame=fault.blame, reason=str(fault))
-            innocent |= not (isinstance(last, DeviceFault) and self._answers(last.device or task.device, last, task))
+            innocent |= isinstance(last, (ControllerFault, DeviceBusy)) or not self._answers(task, last)
             if tried < self._tries:
                 time.sleep(PAUSE_S)
         if innocent:
             raise last
         raise CandidateFault(f"It broke {task.device} {self._tries} times, which answers again without it: {last}")
 
-    def _answers(self, board: str, fault: DeviceFault, task: Task) -> bool:
+    def _answers(self, task: Task, fault: DeviceFault) -> bool:
         """Whether a board that just broke works without the candidate; of a pool, another one may be tried then.
 
         Raises:
             DeviceFault: The device does not come back, and there is no other.
         """
+        board = fault.device or task.device
         try:
             self._patiently(lambda: self._fleet.check(board), tries=1 if board != task.device else self._tries)
         except DeviceFault:
@@ -173,6 +175,9 @@ class Meter:
                     job=task.job,
                 )
             remember = {_key(task, facts): found.to_dict()} if found.cacheable else {}
+            if found.verdict == "rejected":
+                why = "; ".join(found.reasons)
+                raise DeviceBusy(f"The device {turn.device} was not fit to be measured: {why}")
             attempts.close(self._db, held, AttemptState.measured, remember=remember)
         return found
 

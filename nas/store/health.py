@@ -77,15 +77,16 @@ def broke(db: Database, name: str, met: Fault, *, limit: int) -> None:
     with db.write() as connection:
         row = find(connection, name, hold=True)
         faults = row["faults"] + met.counts
-        after = _after(row, met, faults, limit) if row["state"] != DeviceState.draining else {}
-        _change(connection, name, {**after, "faults": faults, "barred": row["barred"] or met.bars})
+        _change(
+            connection, name, {**_after(row, met, faults, limit), "faults": faults, "barred": row["barred"] or met.bars}
+        )
 
 
 def _after(row: RowMapping, met: Fault, faults: int, limit: int) -> dict[str, Any]:
     """State and reason after a fault."""
     if met.bars:
         return {"state": DeviceState.quarantined, "reason": met.reason}
-    if row["barred"]:
+    if row["barred"] or row["state"] == DeviceState.draining:
         return {}
     if faults >= limit or row["state"] == DeviceState.quarantined:
         reason = f"It broke {faults} times in a row and gets no work until it has answered again; {met.reason}"
