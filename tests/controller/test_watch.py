@@ -112,6 +112,8 @@ def test_a_search_goes_on_when_all_its_devices_are_back_and_not_before(db, bench
     look(2)
     assert state(db, search) == ("paused", True, "It waits.")
     devices.undrain(db, "jetson")
+    look()
+    transport.calls.append({})  # time passes
     look(2)  # it is asked, it answers, and the next look wakes the search; one board of the pool is enough
     assert devices.get(db, "jetson").state == "online"
     assert state(db, search) == ("queued", False, None)

@@ -119,9 +119,9 @@ def test_a_device_that_does_not_come_back_is_blamed_itself_and_quarantined(lab):
         one.meter("pi").measure(one.trial(), artifact(), {})
     assert one.states() == ["device_fault"]
     assert devices.get(one.db, "pi").state == "quarantined"
+    one.transports["pi"].opening.clear()
     with pytest.raises(DeviceAway, match="quarantined"):
         one.meter("pi").measure(one.trial(), artifact(), {})
-    one.transports["pi"].opening.clear()
     one.fleet.check("pi")
     assert one.meter("pi").measure(one.trial(), artifact(), {})
     assert one.states() == ["device_fault", "measured"]
