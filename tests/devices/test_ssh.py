@@ -17,7 +17,8 @@ from sshd import make_key
 
 from nas.devices.agent_file import agent_file
 from nas.devices.fleet import Fleet
-from nas.devices.ssh import SshTransport, scan_host_key
+from nas.devices.ssh import SshTransport
+from nas.devices.ssh_link import Place, Way
 from nas.errors import (
     ControllerFault,
     DeviceFault,
@@ -48,7 +49,7 @@ def script(path, text):
 
 
 def test_the_scanned_host_key_is_the_servers_with_the_fingerprint_that_ssh_shows(sshd):
-    key, fingerprint = scan_host_key("127.0.0.1", sshd.port)
+    key, fingerprint = Way("127.0.0.1", sshd.port)
     assert key == sshd.host_key
     shown = subprocess.check_output(["ssh-keygen", "-lf", sshd.folder / "host_key.pub"], text=True)
     assert fingerprint == shown.split()[1]

@@ -1,0 +1,289 @@
+"""The user's own OpenSSH configuration, read once at enrolment and turned into explicit facts about the way.
+
+What OpenSSH would do and this cannot is refused by name; nothing that decides whom we speak to is passed over.
+"""
+
+from __future__ import annotations
+
+import getpass
+import glob
+import os
+import re
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import paramiko
+
+from nas.devices.known_hosts import Known, known, known_name
+from nas.devices.ssh_keys import Login, certificate_beside, certified_key, public_half
+from nas.errors import RequestError
+
+DEFAULT = Path("~/.ssh/config")
+_KEYS = ("~/.ssh/id_rsa", "~/.ssh/id_ecdsa", "~/.ssh/id_ed25519")
+_KNOWN_HOSTS = "~/.ssh/known_hosts ~/.ssh/known_hosts2"
+_ALL_KNOWN_HOSTS = "/etc/ssh/ssh_known_hosts /etc/ssh/ssh_known_hosts2"
+_CANNOT: Mapping[str, tuple[str, ...]] = {
+    "bindaddress": (),
+    "bindinterface": (),
+    "canonicalizehostname": ("no",),
+    "knownhostscommand": ("none",),
+    "pkcs11provider": ("none",),
+    "proxycommand": (),
+    "pubkeyauthentication": ("yes",),
+    "revokedhostkeys": ("none",),
+    "unknown-match": (),
+}
+"""Keywords that cannot be honoured -> the values with which they change nothing."""
+_CRITERIA = ("host", "originalhost", "user", "localuser")
+_BARE_CRITERIA = ("all", "canonical", "final")
+_DEEPEST_INCLUDE = 16
+_MOST_JUMPS = 8
+_JUMP = re.compile(r"(?:ssh://)?(?:(?P<user>[^@\s]+)@)?(?:\[(?P<v6>[^\]\s]+)\]|(?P<host>[^:\s]+))(?::(?P<port>\d+))?/?")
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """One machine on the way, as the configuration describes it; nothing has been sent to it yet.
+
+    Attributes:
+        name: What the user calls it.
+        host: Its address.
+        port: Port of its SSH server.
+        user: Login name.
+        logins: What may be offered to it, in this order.
+        known: What the user's ``known_hosts`` say about it.
+    """
+
+    name: str
+    host: str
+    port: int
+    user: str
+    logins: tuple[Login, ...]
+    known: Known
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What was given explicitly and beats the configuration; None leaves it to that.
+
+    Attributes:
+        user: Login name on the device.
+        port: Port of the device.
+        key: Path of the only private key to offer to the device.
+        jump: The machines on the way as OpenSSH's ``-J`` takes them: ``pi@gate:2222,inner``; ``none`` goes directly.
+    """
+
+    user: str | None = None
+    port: int | None = None
+    key: str | None = None
+    jump: str | None = None
+
+
+class SshConfig:
+    """One configuration file with what it includes.
+
+    Args:
+        path: The file; None is ``~/.ssh/config``, which need not exist.
+
+    Raises:
+        RequestError: It cannot be read or understood.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        file = (path or DEFAULT).expanduser()
+        self._path = file
+        if path is None and not file.exists():
+            self._config = _Reader()
+            return
+        try:
+            self._config = _Reader.from_text("\n".join(_lines(file)))
+        except (paramiko.ConfigParseError, ValueError) as error:
+            raise RequestError(f"{file} is no OpenSSH configuration ({error}); correct it.") from error
+
+    def route(self, host: str, options: Options) -> tuple[Stop, ...]:
+        """Return the machines on the way to a host, itself last.
+
+        Raises:
+            RequestError: The configuration asks for something that cannot be honoured; the message names it.
+        """
+        return tuple(self._route(host, options, ()))
+
+    def _route(self, host: str, options: Options, seen: tuple[str, ...]) -> list[Stop]:
+        if host in seen or len(seen) > _MOST_JUMPS:
+            raise RequestError(f"The way to {seen[0]} leads in a circle through {host}; correct ProxyJump.")
+        found = self._lookup(host)
+        jumps = options.jump if options.jump is not None else _jump_of(found)
+        before: list[Stop] = []
+        if jumps.lower() != "none":
+            # As in OpenSSH, the configuration says how the first of them is reached, and the list how the others are.
+            for number, word in enumerate(word.strip() for word in jumps.split(",")):
+                name, given = _jump(word, None if number == 0 else "none")
+                before += self._route(name, given, (*seen, host))
+        elif "proxycommand" in found and options.jump is None:
+            self._refuse_what_cannot_be(host, found, ("proxycommand",))
+        return [*before, self._stop(host, found, options)]
+
+    def _lookup(self, host: str) -> dict[str, Any]:
+        try:
+            found = dict(self._config.lookup(host))
+        except (paramiko.SSHException, ValueError, KeyError) as error:
+            raise RequestError(f"{self._path} cannot be applied to {host} ({error}); correct it.") from error
+        self._refuse_what_cannot_be(host, found, [name for name in _CANNOT if name != "proxycommand"])
+        return found
+
+    def _refuse_what_cannot_be(self, host: str, found: Mapping[str, Any], names: Any) -> None:
+        for name in names:
+            value = found.get(name)
+            if value is not None and value.lower() not in _CANNOT[name]:
+                word = value if name == "unknown-match" else f"{_spelled(name)} {value}"
+                raise RequestError(
+                    f"{self._path} wants `{word}` for {host}, which cannot be honoured here; give a configuration "
+                    "without it by --ssh-config FILE (/dev/null for none) and what it stood for by options such as --jump."
+                )
+
+    def _stop(self, name: str, found: Mapping[str, Any], options: Options) -> Stop:
+        host = found["hostname"]
+        try:
+            port = options.port or int(found.get("port", 22))
+        except ValueError:
+            raise RequestError(f"{self._path} gives {name} the port {found['port']!r}; expected a number.") from None
+        files = [
+            os.path.expanduser(file)  # noqa: PTH111 # words of OpenSSH's, which may be relative or none
+            for key, usual in (("userknownhostsfile", _KNOWN_HOSTS), ("globalknownhostsfile", _ALL_KNOWN_HOSTS))
+            for file in shlex.split(found.get(key, usual))
+            if file != "none"
+        ]
+        return Stop(
+            name=name,
+            host=host,
+            port=port,
+            user=options.user or found.get("user") or getpass.getuser(),
+            logins=tuple(self._logins(name, found, options.key)),
+            known=known(known_name(host, port, found.get("hostkeyalias", "")), files),
+        )
+
+    def _logins(self, name: str, found: Mapping[str, Any], key: str | None) -> Iterator[Login]:
+        """Yield what OpenSSH would offer: the named keys, each with its certificate, then the agent's others."""
+        use_agent = self._agent_allowed(name, found)
+        identities = [path for path in found.get("identityfile", ()) if path.lower() != "none"]
+        certificates = [path for path in map(_absolute, identities) if certified_key(path)]
+        if key is not None:
+            keys = [key]
+        else:
+            keys = [path for path in map(_absolute, identities or _KEYS) if path not in certificates and _usable(path)]
+        paired = set()
+        for path in keys:
+            half = public_half(Login(path))
+            mine = next((file for file in certificates if half and certified_key(file) == half), "")
+            paired.add(mine)
+            yield Login(path, mine or certificate_beside(path), use_agent)
+        if key is None and use_agent:
+            yield from (Login("", file, use_agent=True) for file in certificates if file not in paired)
+            if found.get("identitiesonly", "no").lower() != "yes":
+                yield Login(use_agent=True)
+
+    def _agent_allowed(self, name: str, found: Mapping[str, Any]) -> bool:
+        """Tell whether the ssh-agent may be used; the controller can only ask the one at ``SSH_AUTH_SOCK``."""
+        ours, wanted = os.environ.get("SSH_AUTH_SOCK", ""), found.get("identityagent", "SSH_AUTH_SOCK")
+        if wanted.lower() == "none":
+            return False
+        if wanted not in ("SSH_AUTH_SOCK", "$SSH_AUTH_SOCK", "${SSH_AUTH_SOCK}", ours):
+            raise RequestError(
+                f"{self._path} wants `IdentityAgent {wanted}` for {name}, but only the agent at SSH_AUTH_SOCK is asked; "
+                f"run this and `nas serve` with SSH_AUTH_SOCK={wanted}."
+            )
+        return bool(ours)
+
+
+class _Reader(paramiko.SSHConfig):
+    """Expands the same words in a few more keywords than paramiko does."""
+
+    TOKENS_BY_CONFIG_KEY = {  # noqa: RUF012 # the base class's own form
+        **paramiko.SSHConfig.TOKENS_BY_CONFIG_KEY,
+        "hostkeyalias": ["%h", "%n"],
+        "identityagent": ["~", "%d", "%h", "%l", "%u", "%r"],
+        "userknownhostsfile": ["~", "%d", "%h", "%l", "%u", "%r"],
+    }
+
+
+def _lines(file: Path, depth: int = 0) -> Iterator[str]:
+    """Yield a file's lines with its includes in place, in words that paramiko understands."""
+    if depth > _DEEPEST_INCLUDE:
+        raise RequestError(f"{file} is included too deeply; expected at most {_DEEPEST_INCLUDE} levels.")
+    try:
+        text = file.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise RequestError(f"Cannot read {file} ({getattr(error, 'strerror', None) or error}); name a readable file.") from error
+    inside = ""
+    for number, line in enumerate(text.splitlines(), start=1):
+        keyword, _, value = re.sub(r"\s*=\s*|\s+", " ", line.strip(), count=1).partition(" ")
+        match keyword.lower():
+            case "include" if inside:
+                raise RequestError(
+                    f"{file}:{number} has an Include within `{inside}`, which cannot be honoured here; "
+                    "move it above the first Host or Match."
+                )
+            case "include":
+                for path in shlex.split(value):
+                    pattern = Path("~/.ssh").expanduser() / Path(path).expanduser()
+                    for found in sorted(glob.glob(str(pattern))):  # noqa: PTH207 # Path.glob takes no absolute pattern
+                        yield from _lines(Path(found), depth + 1)
+                        yield "Host *"
+            case "match":
+                inside = line.strip()
+                yield from _match(value)
+            case "certificatefile":
+                # paramiko keeps a list of identity files only; a certificate is told from a key by what it holds.
+                yield f"IdentityFile {value}"
+            case word:
+                inside = line.strip() if word == "host" else inside
+                yield line
+
+
+def _match(criteria: str) -> Iterator[str]:
+    """Yield a Match line; one with a criterion that cannot be judged here is marked, and refused where it applies."""
+    words, judged, unknown = shlex.split(criteria), [], False
+    while words:
+        word = words.pop(0)
+        kind = word.removeprefix("!").lower()
+        value = words[:1] if kind not in _BARE_CRITERIA else []
+        del words[: len(value)]
+        if kind in _CRITERIA + _BARE_CRITERIA:
+            judged += [word, *value]
+        else:
+            unknown = True
+    yield "Match " + shlex.join(judged or ["all"])
+    if unknown:
+        yield f"unknown-match Match {criteria}"
+
+
+def _jump_of(found: Mapping[str, Any]) -> str:
+    """Return the configured ProxyJump; as in OpenSSH, the first of ProxyJump and ProxyCommand counts."""
+    names = [name for name in found if name in ("proxyjump", "proxycommand")]
+    return str(found["proxyjump"]) if names[:1] == ["proxyjump"] else "none"
+
+
+def _jump(word: str, jump: str | None) -> tuple[str, Options]:
+    """Read one ``[user@]host[:port]``; ``jump`` is the way to it, None as configured."""
+    parts = _JUMP.fullmatch(word)
+    if parts is None:
+        raise RequestError(f"The jump host {word!r} cannot be read; expected [USER@]HOST[:PORT], several with commas.")
+    port = int(parts["port"]) if parts["port"] else None
+    return parts["v6"] or parts["host"], Options(user=parts["user"], port=port, jump=jump)
+
+
+def _absolute(path: str) -> str:
+    return str(Path(path).expanduser().absolute())
+
+
+def _usable(path: str) -> bool:
+    """Tell whether a key is there, if only its public half, whose private one an agent may hold."""
+    return Path(path).is_file() or Path(f"{path}.pub").is_file()
+
+
+def _spelled(name: str) -> str:
+    words = {"proxycommand": "ProxyCommand", "pkcs11provider": "PKCS11Provider", "knownhostscommand": "KnownHostsCommand"}
+    return words.get(name, name)
