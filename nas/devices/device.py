@@ -52,7 +52,8 @@ class Device:
         measure_between: Window of the day, in the device's own time, such as ``22:00-05:00``; empty is always.
         jump: The machines on the way, first to last.
         certificate: Path of the OpenSSH certificate that goes with ``key``, on the controller.
-        use_agent: Whether the keys of a running ssh-agent may be used, on the way too: ``key`` if it holds that, else all.
+        use_agent: Whether a running ssh-agent may be used, on the way too: for ``key`` if it holds that, or for all its
+            keys if none is named.
     """
 
     name: str

@@ -17,10 +17,12 @@ class Known:
     """What the files say about one host.
 
     Attributes:
+        name: The name under which it was looked up.
         keys: Key line (``ssh-ed25519 AAAA…``) -> the file that has it.
         revoked: Key lines that the files forbid -> the file that does.
     """
 
+    name: str
     keys: dict[str, str] = field(default_factory=dict)
     revoked: dict[str, str] = field(default_factory=dict)
 
@@ -35,7 +37,7 @@ def known(name: str, files: Iterable[str]) -> Known:
 
     Certificate authorities (``@cert-authority``) confirm no key here: such a host is asked about like an unknown one.
     """
-    found = Known()
+    found = Known(name)
     for file in files:
         for marker, patterns, key in _entries(Path(file)):
             if marker in ("", "@revoked") and _matches(name.lower(), patterns):
@@ -49,6 +51,16 @@ def fingerprint(host_key: str) -> str:
     return "SHA256:" + base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip("=")
 
 
+def is_host_key(text: str) -> bool:
+    """Tell whether a text is a key line: the type and, in base64, a key of that type."""
+    kind, _, encoded = text.partition(" ")
+    try:
+        blob = base64.b64decode(encoded, validate=True)
+    except (ValueError, binascii.Error):
+        return False
+    return bool(kind) and blob.startswith(len(kind).to_bytes(4, "big") + kind.encode())
+
+
 def _entries(file: Path) -> Iterator[tuple[str, str, str]]:
     """Yield marker, host patterns and key line of each entry."""
     try:
@@ -58,8 +70,8 @@ def _entries(file: Path) -> Iterator[tuple[str, str, str]]:
     for line in lines:
         words = line.split()
         marker = words.pop(0) if words and words[0].startswith("@") else ""
-        if len(words) >= 3 and not words[0].startswith("#"):
-            yield marker, words[0], f"{words[1]} {words[2]}"
+        if len(words) >= 3 and is_host_key(key := f"{words[1]} {words[2]}"):
+            yield marker, words[0], key
 
 
 def _matches(name: str, patterns: str) -> bool:

@@ -52,9 +52,7 @@ class SshTransport:
 class SshSession(LineSession):
     """A session with an agent behind SSH; blobs go through SFTP."""
 
-    def __init__(
-        self, device: Device, way: Way, sftp: paramiko.SFTPClient, pipe: _Exec, known: list[str]
-    ) -> None:
+    def __init__(self, device: Device, way: Way, sftp: paramiko.SFTPClient, pipe: _Exec, known: list[str]) -> None:
         super().__init__(device, pipe, known)
         self._way = way
         self._sftp = sftp
@@ -76,7 +74,7 @@ def _plain_faults(device: Device) -> Iterator[None]:
         yield
     except (TimeoutError, EOFError, ConnectionError, paramiko.SSHException) as error:
         raise DeviceUnreachable(
-            f"The device {device.name} stopped answering ({error or type(error).__name__}); check it and its network."
+            f"The device {device.name} stopped answering ({str(error) or type(error).__name__}); check it and its network."
         ) from error
     except OSError as error:
         raise DeviceFault(

@@ -6,18 +6,18 @@ What OpenSSH would do and this cannot is refused by name; nothing that decides w
 from __future__ import annotations
 
 import getpass
-import glob
 import os
 import re
 import shlex
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import paramiko
 
 from nas.devices.known_hosts import Known, known, known_name
+from nas.devices.ssh_config_file import UNKNOWN_MATCH, Reader
 from nas.devices.ssh_keys import Login, certificate_beside, certified_key, public_half
 from nas.errors import RequestError
 
@@ -34,12 +34,9 @@ _CANNOT: Mapping[str, tuple[str, ...]] = {
     "proxycommand": (),
     "pubkeyauthentication": ("yes",),
     "revokedhostkeys": ("none",),
-    "unknown-match": (),
+    UNKNOWN_MATCH: (),
 }
 """Keywords that cannot be honoured -> the values with which they change nothing."""
-_CRITERIA = ("host", "originalhost", "user", "localuser")
-_BARE_CRITERIA = ("all", "canonical", "final")
-_DEEPEST_INCLUDE = 16
 _MOST_JUMPS = 8
 _JUMP = re.compile(r"(?:ssh://)?(?:(?P<user>[^@\s]+)@)?(?:\[(?P<v6>[^\]\s]+)\]|(?P<host>[^:\s]+))(?::(?P<port>\d+))?/?")
 
@@ -93,15 +90,8 @@ class SshConfig:
     """
 
     def __init__(self, path: Path | None = None) -> None:
-        file = (path or DEFAULT).expanduser()
-        self._path = file
-        if path is None and not file.exists():
-            self._config = _Reader()
-            return
-        try:
-            self._config = _Reader.from_text("\n".join(_lines(file)))
-        except (paramiko.ConfigParseError, ValueError) as error:
-            raise RequestError(f"{file} is no OpenSSH configuration ({error}); correct it.") from error
+        self._path = (path or DEFAULT).expanduser()
+        self._config = Reader() if path is None and not self._path.exists() else Reader.of(self._path)
 
     def route(self, host: str, options: Options) -> tuple[Stop, ...]:
         """Return the machines on the way to a host, itself last.
@@ -115,15 +105,15 @@ class SshConfig:
         if host in seen or len(seen) > _MOST_JUMPS:
             raise RequestError(f"The way to {seen[0]} leads in a circle through {host}; correct ProxyJump.")
         found = self._lookup(host)
-        jumps = options.jump if options.jump is not None else _jump_of(found)
+        jumps = [_jump(word.strip()) for word in _words(options.jump if options.jump is not None else _jump_of(found))]
         before: list[Stop] = []
-        if jumps.lower() != "none":
-            # As in OpenSSH, the configuration says how the first of them is reached, and the list how the others are.
-            for number, word in enumerate(word.strip() for word in jumps.split(",")):
-                name, given = _jump(word, None if number == 0 else "none")
-                before += self._route(name, given, (*seen, host))
-        elif "proxycommand" in found and options.jump is None:
-            self._refuse_what_cannot_be(host, found, ("proxycommand",))
+        if not jumps and options.jump is None:
+            self._refuse_what_cannot_be(host, found, ["proxycommand"])
+        if jumps and jumps[0][0] != host:  # as in OpenSSH, a `Host *` may name the jump host that it covers itself
+            # The configuration says how the first of them is reached, and the list how the others are.
+            before = self._route(*jumps[0], (*seen, host))
+            for name, given in jumps[1:]:
+                before += self._route(name, replace(given, jump="none"), (*seen, host))
         return [*before, self._stop(host, found, options)]
 
     def _lookup(self, host: str) -> dict[str, Any]:
@@ -134,14 +124,14 @@ class SshConfig:
         self._refuse_what_cannot_be(host, found, [name for name in _CANNOT if name != "proxycommand"])
         return found
 
-    def _refuse_what_cannot_be(self, host: str, found: Mapping[str, Any], names: Any) -> None:
+    def _refuse_what_cannot_be(self, host: str, found: Mapping[str, Any], names: Iterable[str]) -> None:
         for name in names:
             value = found.get(name)
             if value is not None and value.lower() not in _CANNOT[name]:
-                word = value if name == "unknown-match" else f"{_spelled(name)} {value}"
+                word = value if name == UNKNOWN_MATCH else f"{_spelled(name)} {value}"
                 raise RequestError(
                     f"{self._path} wants `{word}` for {host}, which cannot be honoured here; give a configuration "
-                    "without it by --ssh-config FILE (/dev/null for none) and what it stood for by options such as --jump."
+                    "without it by --ssh-config FILE (/dev/null for none), and options such as --jump in its place."
                 )
 
     def _stop(self, name: str, found: Mapping[str, Any], options: Options) -> Stop:
@@ -192,72 +182,10 @@ class SshConfig:
             return False
         if wanted not in ("SSH_AUTH_SOCK", "$SSH_AUTH_SOCK", "${SSH_AUTH_SOCK}", ours):
             raise RequestError(
-                f"{self._path} wants `IdentityAgent {wanted}` for {name}, but only the agent at SSH_AUTH_SOCK is asked; "
+                f"{self._path} wants `IdentityAgent {wanted}` for {name}, but only the one at SSH_AUTH_SOCK is asked; "
                 f"run this and `nas serve` with SSH_AUTH_SOCK={wanted}."
             )
         return bool(ours)
-
-
-class _Reader(paramiko.SSHConfig):
-    """Expands the same words in a few more keywords than paramiko does."""
-
-    TOKENS_BY_CONFIG_KEY = {  # noqa: RUF012 # the base class's own form
-        **paramiko.SSHConfig.TOKENS_BY_CONFIG_KEY,
-        "hostkeyalias": ["%h", "%n"],
-        "identityagent": ["~", "%d", "%h", "%l", "%u", "%r"],
-        "userknownhostsfile": ["~", "%d", "%h", "%l", "%u", "%r"],
-    }
-
-
-def _lines(file: Path, depth: int = 0) -> Iterator[str]:
-    """Yield a file's lines with its includes in place, in words that paramiko understands."""
-    if depth > _DEEPEST_INCLUDE:
-        raise RequestError(f"{file} is included too deeply; expected at most {_DEEPEST_INCLUDE} levels.")
-    try:
-        text = file.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise RequestError(f"Cannot read {file} ({getattr(error, 'strerror', None) or error}); name a readable file.") from error
-    inside = ""
-    for number, line in enumerate(text.splitlines(), start=1):
-        keyword, _, value = re.sub(r"\s*=\s*|\s+", " ", line.strip(), count=1).partition(" ")
-        match keyword.lower():
-            case "include" if inside:
-                raise RequestError(
-                    f"{file}:{number} has an Include within `{inside}`, which cannot be honoured here; "
-                    "move it above the first Host or Match."
-                )
-            case "include":
-                for path in shlex.split(value):
-                    pattern = Path("~/.ssh").expanduser() / Path(path).expanduser()
-                    for found in sorted(glob.glob(str(pattern))):  # noqa: PTH207 # Path.glob takes no absolute pattern
-                        yield from _lines(Path(found), depth + 1)
-                        yield "Host *"
-            case "match":
-                inside = line.strip()
-                yield from _match(value)
-            case "certificatefile":
-                # paramiko keeps a list of identity files only; a certificate is told from a key by what it holds.
-                yield f"IdentityFile {value}"
-            case word:
-                inside = line.strip() if word == "host" else inside
-                yield line
-
-
-def _match(criteria: str) -> Iterator[str]:
-    """Yield a Match line; one with a criterion that cannot be judged here is marked, and refused where it applies."""
-    words, judged, unknown = shlex.split(criteria), [], False
-    while words:
-        word = words.pop(0)
-        kind = word.removeprefix("!").lower()
-        value = words[:1] if kind not in _BARE_CRITERIA else []
-        del words[: len(value)]
-        if kind in _CRITERIA + _BARE_CRITERIA:
-            judged += [word, *value]
-        else:
-            unknown = True
-    yield "Match " + shlex.join(judged or ["all"])
-    if unknown:
-        yield f"unknown-match Match {criteria}"
 
 
 def _jump_of(found: Mapping[str, Any]) -> str:
@@ -266,13 +194,17 @@ def _jump_of(found: Mapping[str, Any]) -> str:
     return str(found["proxyjump"]) if names[:1] == ["proxyjump"] else "none"
 
 
-def _jump(word: str, jump: str | None) -> tuple[str, Options]:
-    """Read one ``[user@]host[:port]``; ``jump`` is the way to it, None as configured."""
+def _words(jumps: str) -> list[str]:
+    return [] if jumps.lower() in ("", "none") else jumps.split(",")
+
+
+def _jump(word: str) -> tuple[str, Options]:
+    """Read one ``[user@]host[:port]``."""
     parts = _JUMP.fullmatch(word)
     if parts is None:
         raise RequestError(f"The jump host {word!r} cannot be read; expected [USER@]HOST[:PORT], several with commas.")
     port = int(parts["port"]) if parts["port"] else None
-    return parts["v6"] or parts["host"], Options(user=parts["user"], port=port, jump=jump)
+    return parts["v6"] or parts["host"], Options(user=parts["user"], port=port)
 
 
 def _absolute(path: str) -> str:
@@ -285,5 +217,9 @@ def _usable(path: str) -> bool:
 
 
 def _spelled(name: str) -> str:
-    words = {"proxycommand": "ProxyCommand", "pkcs11provider": "PKCS11Provider", "knownhostscommand": "KnownHostsCommand"}
+    words = {
+        "proxycommand": "ProxyCommand",
+        "pkcs11provider": "PKCS11Provider",
+        "knownhostscommand": "KnownHostsCommand",
+    }
     return words.get(name, name)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import paramiko
 from paramiko.agent import AgentKey, AgentSSH
+from paramiko.pkey import UnknownKeyType
 
 from nas.errors import ControllerFault
 from nas.settings import Settings
@@ -55,14 +56,14 @@ class SshAgent(AgentSSH):
         link.settimeout(AGENT_S)
         try:
             link.connect(path)
-            self._connect(link)
+            self._connect(link)  # type: ignore[attr-defined] # the stubs leave it out
         except (OSError, paramiko.SSHException) as error:
             link.close()
             raise Unusable(f"ssh-agent (nothing usable answers at {path}: {error})") from error
 
     def close(self) -> None:
         """Let go of the agent; its keys can no longer sign."""
-        self._close()
+        self._close()  # type: ignore[attr-defined] # the stubs leave it out
 
     def holding(self, public: bytes | None) -> AgentKey | None:
         """Return the agent's own of a key, if it holds it."""
@@ -70,7 +71,7 @@ class SshAgent(AgentSSH):
 
 
 def public_half(login: Login) -> bytes | None:
-    """Return the public key of a login without its private one: from ``KEY.pub``, the key's header or the certificate."""
+    """Return the public key of a login: from ``KEY.pub``, the private key's open header, or the certificate."""
     public = Path(f"{login.key}.pub").expanduser()
     for path in (public, Path(login.key).expanduser()) if login.key else ():
         try:
@@ -116,8 +117,10 @@ def from_file(path: str) -> paramiko.PKey:
         key = paramiko.PKey.from_path(Path(path).expanduser())
     except (TypeError, paramiko.PasswordRequiredException):  # as cryptography says that a passphrase is missing
         key = _opened(path)
-    except (OSError, ValueError, paramiko.SSHException, paramiko.UnknownKeyType) as error:
-        raise Unusable(f"{path} (it is no private key that can be read: {_why(error)})") from error
+    except OSError as error:
+        raise Unusable(f"{path} (it cannot be read: {error.strerror})") from error
+    except (ValueError, paramiko.SSHException, UnknownKeyType) as error:
+        raise Unusable(f"{path} (it is no Ed25519, ECDSA or RSA private key in OpenSSH's or PEM form)") from error
     key.public_blob = None  # paramiko takes the certificate beside a key unasked
     return key
 
@@ -132,7 +135,7 @@ def _opened(path: str) -> paramiko.PKey:
         raise Unusable(f"{path} (the passphrase in NAS_KEY_PASSPHRASE_FILE does not open it)") from error
 
 
-def _passphrase(path: Path) -> str:
+def _passphrase(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
             mode = os.fstat(file.fileno())
@@ -141,7 +144,7 @@ def _passphrase(path: Path) -> str:
                     f"NAS_KEY_PASSPHRASE_FILE names {path}, which others may read or own; "
                     f"make it this user's own and run `chmod 600 {path}`."
                 )
-            return file.read(4096).decode().rstrip("\r\n")
+            return file.read(4096).rstrip(b"\r\n")
     except (OSError, UnicodeDecodeError) as error:
         raise ControllerFault(
             f"NAS_KEY_PASSPHRASE_FILE names {path}, which cannot be read ({_why(error)}); "

@@ -24,7 +24,7 @@ CONNECT_S = 10.0
 KEEPALIVE_S = 5
 SILENCE_MS = 20_000
 """Milliseconds that sent data may stay unacknowledged before the kernel gives the first connection up."""
-AT_ONCE = 8
+AT_ONCE = 5
 """Logins under way at one address: OpenSSH's server drops strangers at random from the tenth on (``MaxStartups``)."""
 _PROHIBITED = 1
 """RFC 4254, section 5.1: the reason ``SSH_OPEN_ADMINISTRATIVELY_PROHIBITED``."""
@@ -252,5 +252,5 @@ def _expect_pinned(place: Place, shown: paramiko.PKey) -> None:
     if _key_line(shown) != place.host_key:
         raise HostKeyChanged(
             f"{place.label} shows another host key ({shown.fingerprint}) than the one pinned at enrolment, "
-            "so nothing was sent; if it was set up anew, enrol it again with --replace, otherwise somebody else answers."
+            "so nothing was sent; if it was set up anew, enrol it with --replace, otherwise somebody else answers."
         )

@@ -90,7 +90,7 @@ def _offers(logins: Iterable[Login], unusable: list[str], stack: contextlib.Exit
 
 
 def _offers_of(login: Login, agent: SshAgent | None) -> Iterator[_Offer]:
-    """Yield the offers of one login: the agent's own of a key rather than its file, for which it needs no passphrase."""
+    """Yield the offers of one login: a key from the agent, which needs no passphrase, rather than from its file."""
     if not login.key and not login.certificate:
         for held in agent.get_keys() if agent else ():
             yield _Offer(f"the key {held.comment or held.fingerprint} of ssh-agent", held, login)
