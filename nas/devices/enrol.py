@@ -158,8 +158,8 @@ class Trust:
         if expected and not _fits(key, expected):
             kind = key.split(maxsplit=1)[0]
             raise HostKeyChanged(
-                f"{stop.host} shows the host key {shown} ({kind}), expected {expected}; nothing was sent: find out which "
-                "is right."
+                f"{stop.host} shows the host key {shown} ({kind}), expected {expected}; nothing was sent: find out "
+                "which is right."
             )
         if key in known.keys:
             self._say(f"{stop.host} is known by {known.keys[key]} ({shown})")

@@ -74,7 +74,8 @@ def _plain_faults(device: Device) -> Iterator[None]:
         yield
     except (TimeoutError, EOFError, ConnectionError, paramiko.SSHException) as error:
         raise DeviceUnreachable(
-            f"The device {device.name} stopped answering ({str(error) or type(error).__name__}); check it and its network."
+            f"The device {device.name} stopped answering ({str(error) or type(error).__name__}); "
+            "check it and its network."
         ) from error
     except OSError as error:
         raise DeviceFault(

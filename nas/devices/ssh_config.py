@@ -9,7 +9,7 @@ import getpass
 import os
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from typing import Any
 import paramiko
 
 from nas.devices.known_hosts import Known, known, known_name
-from nas.devices.ssh_config_file import UNKNOWN_MATCH, Reader
+from nas.devices.ssh_config_file import REFUSED, Reader
 from nas.devices.ssh_keys import Login, certificate_beside, certified_key, public_half
 from nas.errors import RequestError
 
@@ -26,19 +26,17 @@ _KEYS = ("~/.ssh/id_rsa", "~/.ssh/id_ecdsa", "~/.ssh/id_ed25519")
 _KNOWN_HOSTS = "~/.ssh/known_hosts ~/.ssh/known_hosts2"
 _ALL_KNOWN_HOSTS = "/etc/ssh/ssh_known_hosts /etc/ssh/ssh_known_hosts2"
 _CANNOT: Mapping[str, tuple[str, ...]] = {
-    "bindaddress": (),
-    "bindinterface": (),
-    "canonicalizehostname": ("no",),
-    "knownhostscommand": ("none",),
-    "pkcs11provider": ("none",),
-    "proxycommand": (),
-    "pubkeyauthentication": ("yes",),
-    "revokedhostkeys": ("none",),
-    UNKNOWN_MATCH: (),
+    "BindAddress": (),
+    "BindInterface": (),
+    "KnownHostsCommand": ("none",),
+    "PKCS11Provider": ("none",),
+    "PubkeyAuthentication": ("yes",),
+    "RevokedHostKeys": ("none",),
+    REFUSED: (),
 }
 """Keywords that cannot be honoured -> the values with which they change nothing."""
 _MOST_JUMPS = 8
-_JUMP = re.compile(r"(?:ssh://)?(?:(?P<user>[^@\s]+)@)?(?:\[(?P<v6>[^\]\s]+)\]|(?P<host>[^:\s]+))(?::(?P<port>\d+))?/?")
+_JUMP = re.compile(r"(?:ssh://)?(?:(?P<user>\S+)@)?(?:\[(?P<v6>[^\]\s]+)\]|(?P<host>[^:@\s]+))(?::(?P<port>\d+))?/?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +105,8 @@ class SshConfig:
         found = self._lookup(host)
         jumps = [_jump(word.strip()) for word in _words(options.jump if options.jump is not None else _jump_of(found))]
         before: list[Stop] = []
-        if not jumps and options.jump is None:
-            self._refuse_what_cannot_be(host, found, ["proxycommand"])
+        if not jumps and options.jump is None and found.get("proxycommand") is not None:
+            raise self._cannot(f"ProxyCommand {found['proxycommand']}", host)
         if jumps and jumps[0][0] != host:  # as in OpenSSH, a `Host *` may name the jump host that it covers itself
             # The configuration says how the first of them is reached, and the list how the others are.
             before = self._route(*jumps[0], (*seen, host))
@@ -121,18 +119,17 @@ class SshConfig:
             found = dict(self._config.lookup(host))
         except (paramiko.SSHException, ValueError, KeyError) as error:
             raise RequestError(f"{self._path} cannot be applied to {host} ({error}); correct it.") from error
-        self._refuse_what_cannot_be(host, found, [name for name in _CANNOT if name != "proxycommand"])
+        for keyword, harmless in _CANNOT.items():
+            value = found.get(keyword.lower())
+            if value is not None and value.lower() not in harmless:
+                raise self._cannot(value if keyword == REFUSED else f"{keyword} {value}", host)
         return found
 
-    def _refuse_what_cannot_be(self, host: str, found: Mapping[str, Any], names: Iterable[str]) -> None:
-        for name in names:
-            value = found.get(name)
-            if value is not None and value.lower() not in _CANNOT[name]:
-                word = value if name == UNKNOWN_MATCH else f"{_spelled(name)} {value}"
-                raise RequestError(
-                    f"{self._path} wants `{word}` for {host}, which cannot be honoured here; give a configuration "
-                    "without it by --ssh-config FILE (/dev/null for none), and options such as --jump in its place."
-                )
+    def _cannot(self, line: str, host: str) -> RequestError:
+        return RequestError(
+            f"{self._path} wants `{line}` for {host}, which cannot be honoured here; give a configuration without it by "
+            "--ssh-config FILE (/dev/null for none), and options such as --jump in its place."
+        )
 
     def _stop(self, name: str, found: Mapping[str, Any], options: Options) -> Stop:
         host = found["hostname"]
@@ -214,12 +211,3 @@ def _absolute(path: str) -> str:
 def _usable(path: str) -> bool:
     """Tell whether a key is there, if only its public half, whose private one an agent may hold."""
     return Path(path).is_file() or Path(f"{path}.pub").is_file()
-
-
-def _spelled(name: str) -> str:
-    words = {
-        "proxycommand": "ProxyCommand",
-        "pkcs11provider": "PKCS11Provider",
-        "knownhostscommand": "KnownHostsCommand",
-    }
-    return words.get(name, name)

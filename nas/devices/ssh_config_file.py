@@ -13,8 +13,8 @@ import paramiko
 
 from nas.errors import RequestError
 
-UNKNOWN_MATCH = "unknownmatch"
-"""The keyword that stands in a block whose ``Match`` cannot be judged here; its value is the line."""
+REFUSED = "refusedline"
+"""Our keyword in place of a line that paramiko would misread, or in a block whose ``Match`` cannot be judged here."""
 _CRITERIA = ("host", "originalhost", "user", "localuser")
 _BARE_CRITERIA = ("all", "canonical", "final")
 _DEEPEST_INCLUDE = 16
@@ -74,6 +74,8 @@ def _lines(file: Path, depth: int = 0) -> Iterator[str]:
             case "certificatefile":
                 # paramiko keeps a list of identity files only; a certificate is told from a key by what it holds.
                 yield f"IdentityFile {value}"
+            case "canonicalizehostname" if value.strip().lower() != "no":
+                yield f"{REFUSED} {line.strip()}"
             case word:
                 inside = line.strip() if word == "host" else inside
                 yield line
@@ -93,4 +95,4 @@ def _match(criteria: str) -> Iterator[str]:
             unknown = True
     yield "Match " + shlex.join(judged or ["all"])
     if unknown:
-        yield f"{UNKNOWN_MATCH} Match {criteria}"
+        yield f"{REFUSED} Match {criteria}"
