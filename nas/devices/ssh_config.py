@@ -99,20 +99,30 @@ class SshConfig:
         """
         return tuple(self._route(host, options, ()))
 
-    def _route(self, host: str, options: Options, seen: tuple[str, ...]) -> list[Stop]:
-        if host in seen or len(seen) > _MOST_JUMPS:
-            raise RequestError(f"The way to {seen[0]} leads in a circle through {host}; correct ProxyJump.")
+    def _route(self, host: str, options: Options, seen: tuple[tuple[str, int], ...]) -> list[Stop]:
         found = self._lookup(host)
-        jumps = [_jump(word.strip()) for word in _words(options.jump if options.jump is not None else _jump_of(found))]
+        mark = host, self._port(host, found, options)
+        if mark in seen or len(seen) > _MOST_JUMPS:
+            raise RequestError(f"The way to {seen[0][0]} leads in a circle through {host}; correct its jumps.")
+        wanted = options.jump
+        if wanted is None:
+            wanted = _jump_of(found)
+            if wanted == "none" and found.get("proxycommand") is not None:
+                raise self._cannot(f"ProxyCommand {found['proxycommand']}", host)
+        jumps = [_jump(word.strip()) for word in _words(wanted)]
+        if options.jump is None and jumps and (jumps[0][0], jumps[0][1].port or mark[1]) == mark:
+            jumps = []  # as in OpenSSH: a `Host *` may name the jump host that it covers itself
         before: list[Stop] = []
-        if not jumps and options.jump is None and found.get("proxycommand") is not None:
-            raise self._cannot(f"ProxyCommand {found['proxycommand']}", host)
-        if jumps and jumps[0][0] != host:  # as in OpenSSH, a `Host *` may name the jump host that it covers itself
+        for number, (name, given) in enumerate(jumps):
             # The configuration says how the first of them is reached, and the list how the others are.
-            before = self._route(*jumps[0], (*seen, host))
-            for name, given in jumps[1:]:
-                before += self._route(name, replace(given, jump="none"), (*seen, host))
+            before += self._route(name, given if number == 0 else replace(given, jump="none"), (*seen, mark))
         return [*before, self._stop(host, found, options)]
+
+    def _port(self, name: str, found: Mapping[str, Any], options: Options) -> int:
+        try:
+            return options.port or int(found.get("port", 22))
+        except ValueError:
+            raise RequestError(f"{self._path} gives {name} the port {found['port']!r}; expected a number.") from None
 
     def _lookup(self, host: str) -> dict[str, Any]:
         try:
@@ -127,16 +137,13 @@ class SshConfig:
 
     def _cannot(self, line: str, host: str) -> RequestError:
         return RequestError(
-            f"{self._path} wants `{line}` for {host}, which cannot be honoured here; give a configuration without it by "
-            "--ssh-config FILE (/dev/null for none), and options such as --jump in its place."
+            f"{self._path} wants `{line}` for {host}, which cannot be honoured here; give a configuration without it "
+            "by --ssh-config FILE (/dev/null for none), and options such as --jump in its place."
         )
 
     def _stop(self, name: str, found: Mapping[str, Any], options: Options) -> Stop:
         host = found["hostname"]
-        try:
-            port = options.port or int(found.get("port", 22))
-        except ValueError:
-            raise RequestError(f"{self._path} gives {name} the port {found['port']!r}; expected a number.") from None
+        port = self._port(name, found, options)
         files = [
             os.path.expanduser(file)  # noqa: PTH111 # words of OpenSSH's, which may be relative or none
             for key, usual in (("userknownhostsfile", _KNOWN_HOSTS), ("globalknownhostsfile", _ALL_KNOWN_HOSTS))

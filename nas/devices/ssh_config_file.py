@@ -63,11 +63,7 @@ def _lines(file: Path, depth: int = 0) -> Iterator[str]:
                     "move it above the first Host or Match."
                 )
             case "include":
-                for path in shlex.split(value):
-                    pattern = Path("~/.ssh").expanduser() / Path(path).expanduser()
-                    for found in sorted(glob.glob(str(pattern))):  # noqa: PTH207 # Path.glob takes no absolute pattern
-                        yield from _lines(Path(found), depth + 1)
-                        yield "Host *"
+                yield from _included(value, depth)
             case "match":
                 inside = line.strip()
                 yield from _match(value)
@@ -79,6 +75,15 @@ def _lines(file: Path, depth: int = 0) -> Iterator[str]:
             case word:
                 inside = line.strip() if word == "host" else inside
                 yield line
+
+
+def _included(patterns: str, depth: int) -> Iterator[str]:
+    """Yield the lines of included files; after each the condition that held before it holds again: none."""
+    for path in shlex.split(patterns):
+        pattern = Path("~/.ssh").expanduser() / Path(path).expanduser()
+        for found in sorted(glob.glob(str(pattern))):  # noqa: PTH207 # Path.glob takes no absolute pattern
+            yield from _lines(Path(found), depth + 1)
+            yield "Host *"
 
 
 def _match(criteria: str) -> Iterator[str]:

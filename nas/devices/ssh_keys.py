@@ -9,6 +9,7 @@ import socket
 import stat
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import paramiko
 from paramiko.agent import AgentKey, AgentSSH
@@ -130,7 +131,8 @@ def _opened(path: str) -> paramiko.PKey:
     if not file:
         raise Unusable(f"{path} (it has a passphrase: add it to ssh-agent, or set NAS_KEY_PASSPHRASE_FILE)")
     try:
-        return paramiko.PKey.from_path(Path(path).expanduser(), _passphrase(Path(file).expanduser()))
+        passphrase: Any = _passphrase(Path(file).expanduser())  # paramiko asks for text and passes it on as bytes
+        return paramiko.PKey.from_path(Path(path).expanduser(), passphrase)
     except (ValueError, TypeError, paramiko.SSHException) as error:
         raise Unusable(f"{path} (the passphrase in NAS_KEY_PASSPHRASE_FILE does not open it)") from error
 

@@ -88,6 +88,12 @@ def test_a_jump_for_all_hosts_does_not_apply_to_itself(route):
     assert [stop.name for stop in route("Host *\n ProxyJump gate\n User me\n")] == ["gate", "pi4"]
 
 
+def test_a_jump_to_another_port_of_the_same_address_is_a_jump(route):
+    assert [stop.port for stop in route("", host="nat", jump="nat:2201", port=2202)] == [2201, 2202]
+    with pytest.raises(RequestError, match="leads in a circle"):
+        route("", host="nat", jump="nat")
+
+
 def test_a_way_in_a_circle_is_refused(route):
     with pytest.raises(RequestError, match="leads in a circle"):
         route("Host pi4\n ProxyJump a\nHost a\n ProxyJump b\nHost b\n ProxyJump a\n")
