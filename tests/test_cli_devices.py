@@ -3,9 +3,12 @@
 import contextlib
 import getpass
 import json
+import re
+import shlex
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import httpx
 import numpy as np
@@ -15,6 +18,7 @@ from homes import db, in_process, migrated, settings
 from processes import wait_until
 from sshd import make_key, public_line
 
+import device_agents
 from nas.cli import devices, enrol, main
 from nas.client import Client
 from nas.devices.device import Device
@@ -214,16 +218,28 @@ def test_unseen_devices_are_enrolled_with_whole_keys_only(nas, client, tmp_path)
     assert client.device("far").items() >= {"host": "192.0.2.7", "state": "offline", "host_key": key}.items()
 
 
+def dialled_out(controller, board_port, port):
+    """The command of the unit file that boards get, and the line in authorized_keys that stands beside it there."""
+    unit = Path(device_agents.__file__).with_name("systemd").joinpath("nas-tunnel.service").read_text()
+    (allowed,) = re.findall(r"^#   (restrict,.*) <the line of key.pub>$", unit, re.MULTILINE)
+    public = controller.folder / "user_key.pub"
+    public.write_text(f"{allowed.replace('PORT', str(port))} {public.read_text()}")
+    (controller.folder / "known_hosts").write_text(f"[127.0.0.1]:{controller.port} {controller.host_key}\n")
+    for here, there in {
+        "localhost:22": f"localhost:{board_port}",  # where this test's board has its sshd
+        "127.0.0.1:PORT": f"127.0.0.1:{port}",
+        "/etc/nas-tunnel/key": str(controller.folder / "user_key"),
+        "/etc/nas-tunnel/known_hosts": str(controller.folder / "known_hosts"),
+        "nas@CONTROLLER": f"-p {controller.port} {getpass.getuser()}@127.0.0.1",
+    }.items():
+        assert here in unit
+        unit = unit.replace(here, there)
+    return shlex.split(re.search(r"^ExecStart=((?:.*\\\n)*.*)$", unit, re.MULTILINE)[1].replace("\\\n", " "))
+
+
 def test_a_board_that_can_only_dial_out_is_measured_through_its_tunnel(nas, client, sshd, more_sshd, tmp_path):
-    """The board's own ssh holds a reverse tunnel open at the controller's sshd; the device is at that tunnel's end."""
-    controller = more_sshd("controller", extra="GatewayPorts no\nPermitListen 127.0.0.1:*")
     port = free_port()
-    command = ["ssh", "-N", "-F", "/dev/null", "-R", f"127.0.0.1:{port}:localhost:{sshd.port}", "-p", controller.port]
-    command += ["-i", controller.folder / "user_key", "-o", "ExitOnForwardFailure=yes", "-o", "BatchMode=yes"]
-    known = tmp_path / "known_hosts"
-    known.write_text(f"[127.0.0.1]:{controller.port} {controller.host_key}\n")
-    command += ["-o", f"UserKnownHostsFile={known}", f"{getpass.getuser()}@127.0.0.1"]
-    tunnel = subprocess.Popen(list(map(str, command)))
+    tunnel = subprocess.Popen(dialled_out(more_sshd("controller"), sshd.port, port))
     try:
         wait_until(lambda: answers(port))
         words = ways(sshd, tmp_path / "agent")
@@ -235,4 +251,6 @@ def test_a_board_that_can_only_dial_out_is_measured_through_its_tunnel(nas, clie
     finally:
         tunnel.terminate()
         tunnel.wait()
-    assert nas("probe", "far-board")[0] == 1
+    code, _, err = nas("probe", "far-board")
+    assert code == 1
+    assert f"No connection to 127.0.0.1:{port}" in err

@@ -13,10 +13,13 @@ from nas.devices.device import Device
 from nas.devices.enrol import FINGERPRINT, Plan, Trust, Wish, expect_able, fingerprints, reached, unseen
 from nas.devices.known_hosts import fingerprint, is_host_key
 from nas.devices.ssh_config import Options, SshConfig, Stop
+from nas.devices.ssh_link import Doors
 from nas.errors import NasError, RequestError
 
 AT_ONCE = 32
 """Devices that are spoken to at the same time."""
+AT_ONE_ADDRESS = 4
+"""The same at one address: many names may lead to one machine, which would look overloaded."""
 REST = ("pool", "measure_between", "python", "root")
 COLUMNS = ("name", "host", "port", "user", "key", "fingerprint", "host_key", "jump", "jump_fingerprint", *REST)
 _DEFAULTS = {field.name: field.default for field in fields(Device)}
@@ -92,14 +95,16 @@ def enrolled_at_once(lines: Sequence[Line], *, look: bool) -> Iterator[tuple[Lin
         lines: What ``read_table`` returned.
         look: Whether to speak to each device and see that it can measure.
     """
-    trust = Trust(_nobody_to_ask)
+    trust, doors = Trust(_nobody_to_ask), Doors(AT_ONE_ADDRESS)
 
     def one(line: Line) -> Device | NasError:
         try:
             if not look:
                 return unseen(line.plan, trust)
-            device = reached(line.plan, trust)
-            expect_able(device)
+            stop = line.plan.route[-1]
+            with doors.entered(stop.host, stop.port):
+                device = reached(line.plan, trust)
+                expect_able(device)
         except NasError as error:
             return error
         return device

@@ -132,7 +132,7 @@ class Way:
         Raises:
             DeviceUnreachable: No SSH server answers there.
         """
-        with _doors.entered(place):
+        with _logins.entered(place.host, place.port):
             connection = self._greeted(place, kinds)
             try:
                 return _key_line(connection.get_remote_server_key())
@@ -150,7 +150,7 @@ class Way:
             LoginRefused: It accepts none of the logins.
             DeviceUnreachable: It does not answer, or the machine before it does not let us through.
         """
-        with _doors.entered(place):
+        with _logins.entered(place.host, place.port):
             connection = self._greeted(place, [place.host_key.split()[0]])
             try:
                 _expect_pinned(place, connection.get_remote_server_key())
@@ -218,24 +218,27 @@ def _dialled(place: Place) -> socket.socket:
     return link
 
 
-class _Doors:
-    """Lets only so many logins at one address be under way."""
+class Doors:
+    """Lets only so many in at one address at the same time.
 
-    def __init__(self) -> None:
+    Args:
+        most: How many.
+    """
+
+    def __init__(self, most: int) -> None:
         self._lock = threading.Lock()
-        self._doors: defaultdict[tuple[str, int], threading.BoundedSemaphore] = defaultdict(
-            lambda: threading.BoundedSemaphore(AT_ONCE)
-        )
+        self._doors: defaultdict[tuple[str, int], threading.Semaphore] = defaultdict(lambda: threading.Semaphore(most))
 
     @contextlib.contextmanager
-    def entered(self, place: Place) -> Iterator[None]:
+    def entered(self, host: str, port: int) -> Iterator[None]:
+        """Wait for a place, and hold it."""
         with self._lock:
-            door = self._doors[place.host, place.port]
+            door = self._doors[host, port]
         with door:
             yield
 
 
-_doors = _Doors()
+_logins = Doors(AT_ONCE)
 
 
 def _rank(algorithm: str, kinds: list[str]) -> int:

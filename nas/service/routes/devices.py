@@ -1,5 +1,6 @@
 """Devices: enrolled here, probed by the controller."""
 
+import re
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
@@ -17,12 +18,12 @@ router = APIRouter(prefix="/devices", tags=["devices"])
 # No leading dash (it would be read as an option) and no control characters.
 _WORD = r"[^\x00-\x1f\x7f-][^\x00-\x1f\x7f]*"
 Word = Annotated[str, Field(pattern=f"^{_WORD}$", max_length=255)]
+User = Annotated[str, Field(pattern=f"^{_WORD}$", max_length=100)]
 MaybeWord = Annotated[str, Field(pattern=f"^({_WORD})?$", max_length=255)]
 
 
 def _key_line(line: str) -> str:
-    kind, _, encoded = line.partition(" ")
-    if not kind.isascii() or not encoded.isascii() or not encoded or not encoded.isprintable():
+    if not re.fullmatch(r"[a-z0-9@.-]+ [A-Za-z0-9+/]+={0,2}", line):
         raise ValueError("host_key should be a line such as `ssh-ed25519 AAAAC3Nz…`")
     return line
 
@@ -67,7 +68,7 @@ class JumpHost(BaseModel):
 
     host: Word = Field(examples=["gate.example.org"])
     port: int = Field(22, ge=1, le=65535)
-    user: Word = Field(examples=["ops"])
+    user: User = Field(examples=["ops"])
     key: MaybeWord = Field("", description="Path of the private key on the controller; empty: the ssh-agent's.")
     host_key: Annotated[HostKey, AfterValidator(_key_line)]
     certificate: MaybeWord = Field("", description="Path of the OpenSSH certificate that goes with the key.")
@@ -79,7 +80,7 @@ class SshEnrolment(_Enrolment):
     transport: Literal["ssh"]
     host: Word = Field(examples=["192.168.1.40"])
     port: int = Field(22, ge=1, le=65535)
-    user: Word = Field(examples=["pi"])
+    user: User = Field(examples=["pi"])
     key: MaybeWord = Field(
         "",
         description="Path of the private key on the controller; empty: the ssh-agent's.",
