@@ -115,15 +115,13 @@ def from_file(path: str) -> paramiko.PKey:
         ControllerFault: The passphrase's file cannot be used.
     """
     try:
-        key = paramiko.PKey.from_path(Path(path).expanduser())
+        return paramiko.PKey.from_path(Path(path).expanduser())
     except (TypeError, paramiko.PasswordRequiredException):  # as cryptography says that a passphrase is missing
-        key = _opened(path)
+        return _opened(path)
     except OSError as error:
         raise Unusable(f"{path} (it cannot be read: {error.strerror})") from error
     except (ValueError, paramiko.SSHException, UnknownKeyType) as error:
         raise Unusable(f"{path} (it is no Ed25519, ECDSA or RSA private key in OpenSSH's or PEM form)") from error
-    key.public_blob = None  # paramiko takes the certificate beside a key unasked
-    return key
 
 
 def _opened(path: str) -> paramiko.PKey:

@@ -104,7 +104,7 @@ def _offers_of(login: Login, agent: SshAgent | None) -> Iterator[_Offer]:
     if login.certificate:
         _certify(key, login.certificate)
         yield _Offer(f"{words} with the certificate {login.certificate}", key, accepted)
-    key.public_blob = None
+    key.public_blob = None  # the certificate; paramiko takes one that lies beside a key unasked
     yield _Offer(words, key, replace(accepted, certificate=""))
 
 

@@ -160,6 +160,8 @@ def test_a_certificate_logs_in_where_its_key_alone_would_not(server, tmp_path, s
         ssh_agent.add(key)
     certificate = certify(key, tmp_path / "ca")
     reach(dataclasses.replace(device, certificate=str(certificate))).close()
+    with pytest.raises(LoginRefused):
+        reach(device)  # one that was not written down is not used
 
 
 def test_a_certificate_that_is_not_enough_leaves_the_key(let_in, tmp_path):
