@@ -19,6 +19,7 @@ ACCURACIES: tuple[str, ...] = ("wape", "mae", "rmse")
 COSTS: tuple[str, ...] = ("latency_p50_ms", "latency_p95_ms", "peak_memory_mb", "size_kb")
 """Known before training: measured on the device with random weights."""
 DEVICE_NAME = r"^[a-z0-9][a-z0-9-]{0,62}$"
+DAILY_WINDOW = r"^([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-5][0-9]$"
 
 
 class _Frozen(BaseModel):

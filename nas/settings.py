@@ -30,6 +30,9 @@ class Settings(BaseSettings):
         10.0, gt=0, description="Seconds without a request after which a device's session is closed."
     )
     attempts: int = Field(3, ge=1, description="Attempts per trial when a device or the controller breaks.")
+    key_passphrase_file: str = Field(
+        "", description="File with the passphrase of SSH keys, readable by its owner only."
+    )
     log_level: str = Field("INFO", description="Least level that is logged: DEBUG, INFO, WARNING or ERROR.")
 
     @classmethod

@@ -12,6 +12,8 @@ from nas.cli import main
 def nas(monkeypatch, capsys, tmp_path):
     """Run `nas` with these words; returns exit code, stdout and stderr."""
     monkeypatch.setenv("NAS_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("HOME", str(tmp_path))  # of the user's own OpenSSH configuration nothing is read
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
     monkeypatch.setenv("NAS_URL", "http://127.0.0.1:9")  # where no service is
 
     def run(*words):
@@ -53,7 +55,12 @@ def test_without_a_service_it_says_how_to_start_one(nas, words):
         (("search", "start", "--device", "a", "--data", "absent.csv"), "absent.csv"),
         (("search", "start", "--device", "a", "--hist", "price"), "--data"),
         (("search", "start", "--device", "a", "--space", "absent.yaml"), "No such file"),
-        (("devices", "add", "pi4", "--host", "h"), "--user and --key"),
+        (("devices", "add", "pi4", "--host", "h", "--ssh-config", "absent"), "absent"),
+        (("devices", "add", "pi4", "--host", "h", "--jump", "a:b:c"), "[USER@]HOST[:PORT]"),
+        (("devices", "add", "pi4", "--host", "h", "--jump-fingerprint", "gate"), "HOST=SHA256:…"),
+        (("devices", "add", "pi4", "--host", "h", "--measure-between", "22-5"), "22:00-05:00"),
+        (("devices", "add", "pi4", "--host", "h", "--pool", "pi4"), "same name"),
+        (("devices", "import", "absent.csv"), "absent.csv"),
         (("devices", "add", "Pi 4", "--host", "h", "--user", "u", "--key", "k"), "small letters"),
         (("devices", "add", "pi4", "--user", "u"), "--host"),
         (("data", "check", "absent.csv"), "absent.csv"),

@@ -64,11 +64,12 @@ def create(db: Database, *, name: str, transport: str, **reach: Unpack[Reach]) -
     """Enrol a device; it is offline until a controller has probed it.
 
     Raises:
-        Conflict: The name is taken.
+        Conflict: The name is taken, or its name or pool means something else already.
     """
     row: dict[str, Any] = {**_REACH, **reach, "name": name, "transport": transport}
     try:
         with db.write() as connection:
+            _expect_own_names(connection, name, row["pool"])
             connection.execute(insert(_table).values(**row, state=DeviceState.offline, created_at=tables.now()))
             return as_row(Device, find(connection, name))
     except IntegrityError as error:
@@ -83,11 +84,13 @@ def replace(db: Database, *, name: str, transport: str, **reach: Unpack[Reach]) 
 
     Raises:
         NotFound: No device has this name.
+        Conflict: Its pool has the name of a device.
     """
     fresh = {"state": DeviceState.offline, "reason": None, "facts": None, "faults": 0, "barred": False}
     row: dict[str, Any] = {**_REACH, **reach, "transport": transport, **fresh, "levels": {}}
     with db.write() as connection:
         find(connection, name, hold=True)
+        _expect_own_names(connection, name, row["pool"])
         connection.execute(update(_table).where(_table.c.name == name).values(**row))
         return as_row(Device, find(connection, name))
 
@@ -173,6 +176,15 @@ def remove(db: Database, name: str) -> None:
                 f"Device {name} is used by {' and '.join(users)}; wait for the end or cancel, then remove it."
             )
         connection.execute(delete(_table).where(_table.c.name == name))
+
+
+def _expect_own_names(connection: Connection, name: str, pool: str) -> None:
+    """A search asks for a device or a pool by one word, so that no word may mean both."""
+    others = _table.c.name != name
+    if pool and (pool == name or connection.scalar(select(_table.c.name).where(_table.c.name == pool))):
+        raise Conflict(f"There is a device {pool}, so that no pool can have this name; choose another for the pool.")
+    if connection.scalar(select(_table.c.name).where(others, _table.c.pool == name).limit(1)):
+        raise Conflict(f"There is a pool {name}, so that no device can have this name; choose another for the device.")
 
 
 def _users(connection: Connection, name: str) -> list[str]:

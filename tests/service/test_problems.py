@@ -12,6 +12,7 @@ from nas.store import searches
 
 POSTS = ["/api/v1/searches", "/api/v1/devices", "/api/v1/students"]
 HUGE = 10**30
+HOP = {"host": "gate", "user": "ops", "key": "k", "host_key": "ssh-x AAA"}
 SSH = {"name": "pi5", "transport": "ssh", "host": "10.0.0.5", "user": "pi", "key": "~/.ssh/id", "host_key": "ssh-x AAA"}
 
 
@@ -131,6 +132,17 @@ def test_a_wrong_method_tells_the_right_one(http):
         ("/api/v1/devices", SSH | {"user": "pi\x00"}, "user: "),
         ("/api/v1/devices", SSH | {"port": 70_000}, "port: "),
         ("/api/v1/devices", SSH | {"key": ""}, "key: "),
+        ("/api/v1/devices", SSH | {"user": "u" * 101}, "user: "),
+        ("/api/v1/devices", SSH | {"pool": "Pi 4"}, "pool: "),
+        ("/api/v1/devices", SSH | {"measure_between": "22-5"}, "measure_between: "),
+        ("/api/v1/devices", SSH | {"measure_between": "24:00-05:00"}, "measure_between: "),
+        ("/api/v1/devices", SSH | {"measure_between": "05:00-05:00"}, "two different times"),
+        ("/api/v1/devices", SSH | {"certificate": "-x"}, "certificate: "),
+        ("/api/v1/devices", SSH | {"jump": [{"host": "gate", "user": "ops", "key": "k"}]}, "host_key: it is missing"),
+        ("/api/v1/devices", SSH | {"jump": [HOP | {"host_key": "x"}]}, "host_key should be a line"),
+        ("/api/v1/devices", SSH | {"jump": [HOP | {"key": ""}]}, "key: it is missing"),
+        ("/api/v1/devices", SSH | {"jump": [HOP | {"port": 0}]}, "port: "),
+        ("/api/v1/devices", SSH | {"jump": [HOP] * 9}, "jump: "),
         ("/api/v1/students", {}, "search: it is missing"),
         ("/api/v1/students", {"search": "spring"}, "search: "),
         ("/api/v1/students", {"search": 1, "trial": -1}, "trial: "),
@@ -263,6 +275,7 @@ JSON = st.recursive(
 )
 FIELDS = ("name", "space", "data", "devices", "objectives", "constraints", "trials", "seed", "training")
 FIELDS += ("transport", "host", "port", "user", "key", "host_key", "python", "search", "trial", "device")
+FIELDS += ("pool", "measure_between", "jump", "certificate", "use_agent")
 BODIES = JSON | st.dictionaries(st.sampled_from(FIELDS), JSON, max_size=8)
 
 

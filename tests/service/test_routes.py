@@ -6,6 +6,16 @@ from nas.store import TrialStage, WorkState, jobs, leases, searches
 
 SPACE = {"name": "tiny", "parameters": {"hidden": [8, 16]}}
 SSH = {"name": "pi5", "transport": "ssh", "host": "10.0.0.5", "user": "pi", "key": "~/.ssh/id", "host_key": "ssh-x AAA"}
+GATE = {
+    "host": "gate",
+    "port": 2222,
+    "user": "ops",
+    "key": "~/.ssh/gate",
+    "host_key": "ssh-x BBB",
+    "certificate": "~/c",
+}
+FAR = SSH | {"jump": [GATE], "certificate": "~/.ssh/id-cert.pub", "use_agent": True}
+POOLED = {"name": "here", "transport": "local", "pool": "pi4-pool", "measure_between": "22:00-05:00"}
 
 
 def test_health_tells_version_and_database(http):
@@ -123,7 +133,9 @@ def test_trials_are_listed_filtered_and_shown(http, worked_on):
     assert (found[1]["values"], found[1]["feasible"]) == ({"wape": None, "latency_p50_ms": 0.5}, False)
 
 
-@pytest.mark.parametrize("body", [{"name": "here", "transport": "local"}, SSH])
+@pytest.mark.parametrize(
+    "body", [{"name": "here", "transport": "local"}, SSH, FAR, POOLED], ids=["local", "ssh", "behind a jump", "pooled"]
+)
 def test_a_device_is_enrolled_offline_shown_and_removed(http, body):
     answer = http.post("/api/v1/devices", json=body)
     path = f"/api/v1/devices/{body['name']}"
@@ -145,6 +157,23 @@ def test_a_device_that_was_set_up_anew_keeps_its_name_and_its_searches(http, spr
     assert http.get(f"/api/v1/searches/{spring['id']}").status_code == 200
     assert http.put("/api/v1/devices/pi5", json=body).status_code == 422
     assert http.put("/api/v1/devices/pi5", json=body | {"name": "pi5"}).status_code == 404
+
+
+def test_devices_and_pools_share_one_set_of_names(http, pi4):
+    here = {"name": "here", "transport": "local"}
+
+    def said(answer):
+        assert answer.status_code == 409
+        return answer.json()["detail"]
+
+    assert "There is a device pi4" in said(http.post("/api/v1/devices", json=here | {"pool": "pi4"}))
+    assert "There is a device here" in said(http.post("/api/v1/devices", json=here | {"pool": "here"}))
+    assert http.post("/api/v1/devices", json=here | {"pool": "shops"}).status_code == 201
+    assert "There is a pool shops" in said(http.post("/api/v1/devices", json=here | {"name": "shops"}))
+    assert "There is a device pi4" in said(http.put("/api/v1/devices/here", json=here | {"pool": "pi4"}))
+    assert http.get("/api/v1/devices/here").json()["pool"] == "shops"
+    assert http.put("/api/v1/devices/here", json=here).json()["pool"] == ""
+    assert http.post("/api/v1/devices", json=here | {"name": "shops"}).status_code == 201
 
 
 def test_a_device_in_use_stays(http, spring):
