@@ -19,6 +19,7 @@ from typing import Any
 
 import structlog
 
+from nas.abilities import refuse_unable
 from nas.cluster import Cluster
 from nas.data.load import load_panel
 from nas.data.panel import Panel
@@ -120,7 +121,10 @@ class Controller:
         check = partial(self._check, search, heartbeat)
         check()
         with self._fleet(request.devices) as fleet:
-            shared = any(self._greet(fleet, name) for name in request.devices)
+            shared = any([self._greet(fleet, name) for name in request.devices])
+            space = SearchSpace.from_mapping(search.space)
+            for name in request.devices:
+                refuse_unable(request, space, name, fleet.facts(name))
             panel = self._load(request.data)
             split = _split(panel, request.data)
             meter = Meter(
@@ -133,8 +137,17 @@ class Controller:
             )
             trainer = ClusterTrainer(self._cluster, panel, split)
             working = host_lock.working if shared else nullcontext
-            tools = Tools(self._db, meter, trainer, self._cluster.workers, check, working, self._settings.attempts)
-            space = SearchSpace.from_mapping(search.space)
+            tools = Tools(
+                self._db,
+                meter,
+                trainer,
+                parallel=self._cluster.workers,
+                check=check,
+                working=working,
+                attempts=self._settings.attempts,
+                boards=len(request.devices),
+                apart=shared,
+            )
             study = Study(search.id, request, space, self._settings.database)
             return {"state": WorkState.completed, "reason": SearchRun(search, request, study, tools).run()}
 

@@ -65,7 +65,7 @@ class Meter:
         found = {}
         for device in self._devices:
             measured = self._cached(trial, artifact, device, "screening")
-            if undecided(limits, measured):
+            if undecided(limits, device, measured):
                 measured = self._cached(trial, artifact, device, "thorough")
             found[device] = measured
         return found

@@ -28,6 +28,7 @@ class Bench:
     db: object
     transport: FakeTransport = field(default_factory=FakeTransport)
     trainer: ClosedFormTrainer = field(default_factory=ClosedFormTrainer)
+    apart: bool = False
     search: object = None
 
     def start(self, **changes):
@@ -43,7 +44,7 @@ class Bench:
         study = Study(held.id, request, SearchSpace.from_mapping(held.space), self.settings.database)
         with Fleet([Device("fake", "local")], {"local": self.transport}) as fleet:
             meter = Meter(self.db, fleet, ["fake"], tries=3, token=held.token, alone=lambda _facts: nullcontext())
-            tools = Tools(self.db, meter, self.trainer, 2, lambda: None, nullcontext, 3)
+            tools = Tools(self.db, meter, self.trainer, 2, lambda: None, nullcontext, 3, boards=1, apart=self.apart)
             return SearchRun(held, request, study, tools).run()
 
     @property
