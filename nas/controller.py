@@ -121,7 +121,8 @@ class Controller:
         check = partial(self._check, search, heartbeat)
         check()
         with self._fleet(request.devices) as fleet:
-            shared = any([self._greet(fleet, name) for name in request.devices])
+            greeted = [self._greet(fleet, name) for name in request.devices]
+            shared = any(greeted)
             space = SearchSpace.from_mapping(search.space)
             for name in request.devices:
                 refuse_unable(request, space, name, fleet.facts(name))
@@ -155,28 +156,29 @@ class Controller:
         search, trial = searches.get(self._db, job.search_id), trials.get(self._db, job.search_id, job.trial)
         weights = self._db.blobs.get(require_scored(trial))
         request = SearchRequest.model_validate(search.request)
-        device = job.request.get("device") or request.devices[0]
-        with self._fleet([device]) as fleet:
-            shared = self._greet(fleet, device)
+        named = tuple(job.request["devices"])
+        with self._fleet(named) as fleet:
+            greeted = [self._greet(fleet, name) for name in named]
+            shared = any(greeted)
             panel = self._load(request.data)
             shop = Workshop(
                 panel=panel,
                 split=_split(panel, request.data),
                 cluster=self._cluster,
                 fleet=fleet,
-                device=device,
+                devices=named,
                 alone=_alone,
                 working=host_lock.working if shared else nullcontext,
                 tell=partial(self._tell, job),
             )
-            package, result = make_student(job, trial, weights, request, shop, self._plain_before(job, device))
+            package, result = make_student(job, trial, weights, request, shop, self._plain_before(job, named))
         sha = self._db.blobs.put(package)
         return {"state": WorkState.completed, "package": sha, "result": result, "progress": {"step": "done"}}
 
-    def _plain_before(self, job: Job, device: str) -> dict[str, Any] | None:
-        """The plain LSTM's figures, if an earlier student of this search has them from this device."""
+    def _plain_before(self, job: Job, named: tuple[str, ...]) -> dict[str, Any] | None:
+        """The plain LSTM's figures, if an earlier student of this search has them from these devices."""
         for other in jobs.page(self._db, "student"):
-            if other.search_id == job.search_id and other.result and other.result["device"] == device:
+            if other.search_id == job.search_id and other.result and other.result["devices"] == list(named):
                 found: dict[str, Any] = other.result["beside"]["plain_lstm"]
                 return found
         return None

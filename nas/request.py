@@ -62,7 +62,9 @@ def _flat(constraints: Any) -> Any:
     for name, limit in constraints.items():
         if isinstance(limit, Mapping) and not limit:
             raise ValueError(f"{name} has an empty table; expected a limit for each device that it names")
-        parts = {f"{name}@{device}": of for device, of in limit.items()} if isinstance(limit, Mapping) else {name: limit}
+        parts = (
+            {f"{name}@{device}": of for device, of in limit.items()} if isinstance(limit, Mapping) else {name: limit}
+        )
         for part, value in parts.items():
             if part in flat:
                 raise ValueError(f"{part} is limited twice; keep one of the two limits")
@@ -71,9 +73,7 @@ def _flat(constraints: Any) -> Any:
 
 
 _PATTERN = rf"^({'|'.join(ACCURACIES)}|({'|'.join(COSTS)})(@{DEVICE_NAME[1:-1]})?)$"
-Metric: TypeAlias = Annotated[
-    str, AfterValidator(_is_metric), WithJsonSchema({"type": "string", "pattern": _PATTERN})
-]
+Metric: TypeAlias = Annotated[str, AfterValidator(_is_metric), WithJsonSchema({"type": "string", "pattern": _PATTERN})]
 """A metric, or a cost on one device: ``latency_p50_ms@pi4``."""
 _Limit: TypeAlias = Annotated[float, Field(gt=0)]
 Constraints: TypeAlias = Annotated[
@@ -225,4 +225,6 @@ class StudentRequest(_Frozen):
 
     search: int = Field(ge=1)
     trial: int | None = Field(None, ge=0, description="A trial's number; none takes the front's recommended one.")
-    device: Annotated[str, Field(pattern=DEVICE_NAME)] | None = Field(None, description="None: every device of the search.")
+    device: Annotated[str, Field(pattern=DEVICE_NAME)] | None = Field(
+        None, description="None: every device of the search."
+    )

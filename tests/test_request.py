@@ -47,7 +47,7 @@ def test_a_request_that_makes_no_sense_is_refused(changes):
 def test_a_request_survives_the_round_trip_through_json(constraints):
     found = SearchRequest.model_validate(request(constraints=constraints))
     assert SearchRequest.model_validate_json(found.model_dump_json()) == found
-    assert found.limits == constraints
+    assert found.constraints == constraints
 
 
 def test_a_data_description_is_refused_in_one_sentence():

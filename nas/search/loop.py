@@ -115,8 +115,13 @@ class SearchRun:
         except CandidateFault as fault:
             self._records.finish(ended.trial, stage=TrialStage.failed, feasible=False, reason=str(fault))
         else:
-            after = {Lane.export: self._exported, Lane.measure: self._measured, Lane.train: self._trained}
-            after[ended.lane](ended.trial, *found)
+            match ended.lane:
+                case Lane.export:
+                    self._exported(ended.trial, found)
+                case Lane.measure:
+                    self._measured(ended.trial, *found)
+                case Lane.train:
+                    self._trained(ended.trial, *found)
         if ended.lane == Lane.train:
             for waiting in self._learning.pop(architecture_of(ended.trial).network, ()):
                 self._train(waiting)
@@ -129,9 +134,9 @@ class SearchRun:
                 if ended := self._lanes.ended():
                     self._record(ended)
 
-    def _export(self, trial: Trial) -> tuple[Artifact]:
+    def _export(self, trial: Trial) -> Artifact:
         with self._tools.working():
-            return (self._retried(self._tools.trainer.export, architecture_of(trial)),)
+            return self._retried(self._tools.trainer.export, architecture_of(trial))
 
     def _exported(self, trial: Trial, artifact: Artifact) -> None:
         self._records.spend("export", artifact.seconds)

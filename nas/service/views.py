@@ -66,9 +66,7 @@ class SearchView(_SearchHead):
     progress: Progress
 
     @classmethod
-    def of(
-        cls, search: Search, stages: dict[TrialStage, int], best: dict[str, tuple[int, float]]
-    ) -> "SearchView":
+    def of(cls, search: Search, stages: dict[TrialStage, int], best: dict[str, tuple[int, float]]) -> "SearchView":
         """Show one row with its trials summed up."""
         elapsed, finished, asked = _elapsed(search), _finished(stages), search.request["trials"]
         eta = None

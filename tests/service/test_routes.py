@@ -62,8 +62,8 @@ def test_progress_tells_stages_best_and_time(http, worked_on):
         "wape": {"trial": 0, "value": 0.25},
         "latency_p50_ms": {"trial": 0, "value": 1.5},
     }
-    assert progress["seconds_per_stage"] == {"train": 12.0, "measure": 3.0}
-    assert progress["eta_seconds"] == pytest.approx((3.0 + 12.0 / 2) / 3)  # of two workers; one trial is left
+    assert progress["seconds_per_stage"] == {"train": 12.0, "measure": 3.0, "wall": 9.0}
+    assert progress["eta_seconds"] == pytest.approx(9.0 / 3)  # one trial is left
 
 
 def test_time_stands_still_once_a_search_has_ended(http, completed):
@@ -171,7 +171,7 @@ def test_a_student_is_queued_and_its_package_fetched_once_completed(http, db, co
     found = answer.json()
     path = f"/api/v1/students/{found['id']}"
     assert (answer.status_code, answer.headers["location"]) == (202, path)
-    assert (found["state"], found["search"], found["trial"], found["device"]) == ("queued", completed.id, 0, "pi4")
+    assert (found["state"], found["search"], found["trial"], found["devices"]) == ("queued", completed.id, 0, ["pi4"])
     early = http.get(f"{path}/package")
     assert (early.status_code, early.json()["detail"]) == (
         409,
