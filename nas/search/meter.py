@@ -6,7 +6,9 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from typing import Any
 
 import structlog
@@ -56,25 +58,27 @@ class Meter:
         self._tries, self._token, self._alone = tries, token, alone
 
     def measure(self, trial: Trial, artifact: Artifact, limits: Mapping[str, float]) -> dict[str, Measurement]:
-        """Measure on every device, quickly, and thoroughly where a limit lies inside the interval.
+        """Measure on every device at the same time, quickly, and thoroughly where a limit lies inside the interval.
 
         Raises:
             CandidateFault: The model cannot run on one of the devices, or keeps breaking it.
             DeviceFault: A device cannot be used; nothing is lost, the search can go on later.
         """
-        found = {}
-        for device in self._devices:
-            measured = self._cached(trial, artifact, device, "screening")
-            if undecided(limits, device, measured):
-                measured = self._cached(trial, artifact, device, "thorough")
-            found[device] = measured
-        return found
+        with ThreadPoolExecutor(len(self._devices)) as pool:
+            found = pool.map(partial(self._decided, trial, artifact, limits), self._devices)
+            return dict(zip(self._devices, found, strict=True))
 
     def row(self, measurement: Measurement) -> dict[str, Any]:
         """A measurement as a trial's row keeps it: the raw samples lie in a blob beside it."""
         values = measurement.to_dict()
         samples = json.dumps(values.pop("samples_ns")).encode()
         return {**values, "samples": self._db.blobs.put(samples)}
+
+    def _decided(self, trial: Trial, artifact: Artifact, limits: Mapping[str, float], device: str) -> Measurement:
+        measured = self._cached(trial, artifact, device, "screening")
+        if undecided(limits, device, measured):
+            measured = self._cached(trial, artifact, device, "thorough")
+        return measured
 
     def _cached(self, trial: Trial, artifact: Artifact, device: str, tier: str) -> Measurement:
         """The same graph in the same state of the same kind of board is measured once."""

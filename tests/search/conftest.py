@@ -1,6 +1,6 @@
-"""A search on fakes: the real loop, store and sampler; a scripted device and a closed-form trainer."""
+"""A search on fakes: the real loop, store and sampler; scripted devices and a closed-form trainer."""
 
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
 
 import pytest
@@ -20,19 +20,40 @@ from nas.store import leases, searches, trials
 from nas.store.database import open_database
 
 
+@dataclass(frozen=True)
+class Fleets:
+    """Devices that behave differently: one fleet for each."""
+
+    fleets: dict[str, Fleet]
+
+    def facts(self, name):
+        return self.fleets[name].facts(name)
+
+    def measure(self, name, *given, **named):
+        return self.fleets[name].measure(name, *given, **named)
+
+
 @dataclass
 class Bench:
-    """Everything that one search needs; ``run`` may be called again after it was interrupted."""
+    """Everything that one search needs; ``run`` may be called again after it was interrupted.
+
+    ``transport`` is the device named fake; ``transports`` are others, by name, which the search uses instead.
+    Without ``lasting`` the sampler's memory is not stored, which is quicker.
+    """
 
     settings: Settings
     db: object
     transport: FakeTransport = field(default_factory=FakeTransport)
     trainer: ClosedFormTrainer = field(default_factory=ClosedFormTrainer)
+    transports: dict[str, FakeTransport] = field(default_factory=dict)
+    check: object = staticmethod(lambda: None)
     apart: bool = False
+    lasting: bool = True
     search: object = None
 
     def start(self, **changes):
-        request = SearchRequest.model_validate({"devices": ["fake"], "trials": 12, "sampler": "random", **changes})
+        usual = {"devices": list(self.transports or ["fake"]), "trials": 12, "sampler": "random"}
+        request = SearchRequest.model_validate({**usual, **changes})
         space = request.space if isinstance(request.space, SearchSpace) else SearchSpace.load(request.space)
         self.search = searches.create(self.db, name="t", request=request.model_dump(mode="json"), space=space.to_dict())
         return self
@@ -41,10 +62,27 @@ class Bench:
         """Claim the search as a new controller would, its lease being long dead, and work on it."""
         held = leases.claim_next(self.db, leases.Observer(-1.0))
         request = SearchRequest.model_validate(held.request)
-        study = Study(held.id, request, SearchSpace.from_mapping(held.space), self.settings.database)
-        with Fleet([Device("fake", "local")], {"local": self.transport}) as fleet:
-            meter = Meter(self.db, fleet, ["fake"], tries=3, token=held.token, alone=lambda _facts: nullcontext())
-            tools = Tools(self.db, meter, self.trainer, 2, lambda: None, nullcontext, 3, boards=1, apart=self.apart)
+        url = self.settings.database if self.lasting else None
+        study = Study(held.id, request, SearchSpace.from_mapping(held.space), url)
+        kinds = {"fake": self.transport, **self.transports}
+        with ExitStack() as stack:
+            fleets = {name: Fleet([Device(name, "local")], {"local": kind}) for name, kind in kinds.items()}
+            for fleet in fleets.values():
+                stack.enter_context(fleet)
+            meter = Meter(
+                self.db, Fleets(fleets), request.devices, tries=3, token=held.token, alone=lambda _facts: nullcontext()
+            )
+            tools = Tools(
+                self.db,
+                meter,
+                self.trainer,
+                parallel=2,
+                check=self.check,
+                working=nullcontext,
+                attempts=3,
+                boards=len(request.devices),
+                apart=self.apart,
+            )
             return SearchRun(held, request, study, tools).run()
 
     @property
