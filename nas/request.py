@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -43,17 +42,6 @@ def split(name: str) -> tuple[str, str | None]:
     return metric, device or None
 
 
-def _is_metric(name: str) -> str:
-    metric, device = split(name)
-    if metric not in ACCURACIES + COSTS:
-        raise ValueError(f"{metric!r} is no metric; expected one of {', '.join(ACCURACIES + COSTS)}")
-    if "@" in name and metric in ACCURACIES:
-        raise ValueError(f"{metric} is the same on every device; leave out {name.removeprefix(metric)}")
-    if "@" in name and not device:
-        raise ValueError(f"{name!r} names no device; write it as {metric}@pi4, or {metric} for the worst of all")
-    return name
-
-
 def _flat(constraints: Any) -> Any:
     """``{"size_kb": {"pi4": 60}}`` is ``{"size_kb@pi4": 60}``."""
     if not isinstance(constraints, Mapping):
@@ -68,12 +56,12 @@ def _flat(constraints: Any) -> Any:
         for part, value in parts.items():
             if part in flat:
                 raise ValueError(f"{part} is limited twice; keep one of the two limits")
-            flat[_is_metric(str(part))] = value
+            flat[part] = value
     return flat
 
 
 _PATTERN = rf"^({'|'.join(ACCURACIES)}|({'|'.join(COSTS)})(@{DEVICE_NAME[1:-1]})?)$"
-Metric: TypeAlias = Annotated[str, AfterValidator(_is_metric), WithJsonSchema({"type": "string", "pattern": _PATTERN})]
+Metric: TypeAlias = Annotated[str, WithJsonSchema({"type": "string", "pattern": _PATTERN})]
 """A metric, or a cost on one device: ``latency_p50_ms@pi4``."""
 _Limit: TypeAlias = Annotated[float, Field(gt=0)]
 Constraints: TypeAlias = Annotated[
@@ -207,17 +195,23 @@ class SearchRequest(_Frozen):
 
 
 def _of_devices(name: str, devices: tuple[str, ...] | None) -> str:
-    """A name whose device takes part; where that device is the only one, the metric says it all.
+    """A name that is known, and whose device takes part; where that device is the only one, the metric says it all.
 
     Args:
         devices: None when they are wrong themselves.
     """
     metric, device = split(name)
-    if device is None or devices is None:
+    if metric not in ACCURACIES + COSTS:
+        raise ValueError(f"{metric!r} is no metric; expected one of {', '.join(ACCURACIES + COSTS)}")
+    if "@" not in name:
         return name
-    if device not in devices:
+    if metric in ACCURACIES:
+        raise ValueError(f"{metric} is the same on every device; leave out {name.removeprefix(metric)}")
+    if device is None:
+        raise ValueError(f"{name!r} names no device; write it as {metric}@pi4, or {metric} for the worst of all")
+    if devices is not None and device not in devices:
         raise ValueError(f"{name} is of {device}, which is not among the devices of this search: {', '.join(devices)}")
-    return metric if len(devices) == 1 else name
+    return metric if devices == (device,) else name
 
 
 class StudentRequest(_Frozen):

@@ -112,7 +112,11 @@ def test_a_wrong_method_tells_the_right_one(http):
             {"devices": ["pi4"], "space": {"name": "tiny", "parameters": {"hiden": [8]}}},
             "hiden: it is not known",
         ),
-        ("/api/v1/searches", {"devices": ["pi4"], "objectives": ["speed"]}, "objectives.0: "),
+        (
+            "/api/v1/searches",
+            {"devices": ["pi4"], "objectives": ["speed"]},
+            "objectives: 'speed' is no metric; expected one of wape",
+        ),
         (
             "/api/v1/searches",
             {"devices": ["pi4"], "objectives": ["size_kb@pi5"]},

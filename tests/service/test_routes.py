@@ -2,7 +2,7 @@ import pytest
 
 from nas import __version__
 from nas.space import SearchSpace, builtin_spaces
-from nas.store import TrialStage, WorkState, jobs, leases, searches
+from nas.store import TrialStage, WorkState, devices, jobs, leases, searches
 
 SPACE = {"name": "tiny", "parameters": {"hidden": [8, 16]}}
 SSH = {"name": "pi5", "transport": "ssh", "host": "10.0.0.5", "user": "pi", "key": "~/.ssh/id", "host_key": "ssh-x AAA"}
@@ -43,6 +43,38 @@ def test_a_search_is_queued_with_its_space_resolved_and_its_defaults_filled_in(h
 def test_a_space_may_be_sent_inline(http, pi4):
     found = http.post("/api/v1/searches", json={"space": SPACE, "devices": ["pi4"]}).json()
     assert found["space"] == SearchSpace.from_mapping(SPACE).to_dict()
+
+
+def test_limits_by_device_are_shown_by_name(http, pi4, db):
+    devices.create(db, name="jetson", transport="local")
+    limits = {"latency_p95_ms": {"pi4": 5, "jetson": 2}, "size_kb": 60}
+    found = http.post("/api/v1/searches", json={"devices": ["pi4", "jetson"], "constraints": limits})
+    assert found.status_code == 201
+    named = {"latency_p95_ms@pi4": 5, "latency_p95_ms@jetson": 2, "size_kb": 60}
+    assert found.json()["request"]["constraints"] == named
+
+
+def test_a_pool_stands_for_its_members(http, db):
+    for name in ("till-1", "till-2"):
+        devices.create(db, name=name, transport="local", pool="till")
+    found = http.post("/api/v1/searches", json={"devices": ["till"], "objectives": ["wape", "latency_p50_ms"]})
+    assert (found.status_code, found.json()["request"]["devices"]) == (201, ["till"])
+
+
+@pytest.mark.parametrize("named", ["pi4", "kitchen"])
+def test_what_a_known_device_cannot_measure_is_refused_by_name(http, db, named):
+    devices.create(db, name="pi4", transport="local", pool="kitchen")
+    body = {"devices": [named], "objectives": ["wape", "energy_mj"]}
+    assert http.post("/api/v1/searches", json=body).status_code == 201  # nobody knows it yet
+    facts = {"runtimes": {"onnxruntime": "1.32"}, "sensors": {"energy": None}}
+    devices.save(db, "pi4", facts=facts)
+    answer = http.post("/api/v1/searches", json=body)
+    assert answer.status_code == 422
+    assert answer.json()["detail"].startswith("energy_mj cannot be an objective: pi4 has no energy sensor")
+    space = {"name": "tiny", "parameters": {"runtime": ["openvino"]}}
+    answer = http.post("/api/v1/searches", json={"devices": [named], "space": space})
+    assert answer.status_code == 422
+    assert "`nas devices install pi4 --runtime openvino`" in answer.json()["detail"]
 
 
 def test_a_space_is_never_read_from_a_path(http, pi4, tmp_path):
