@@ -19,7 +19,7 @@ from typing import Any
 
 import structlog
 
-from nas.abilities import refuse_unable
+from nas.abilities import boards_of, refuse_impossible
 from nas.cluster import Cluster
 from nas.data.load import load_panel
 from nas.data.panel import Panel
@@ -124,8 +124,7 @@ class Controller:
             greeted = [self._greet(fleet, name) for name in request.devices]
             shared = any(greeted)
             space = SearchSpace.from_mapping(search.space)
-            for name in request.devices:
-                refuse_unable(request, space, name, fleet.facts(name))
+            refuse_impossible(self._db, request, space)
             panel = self._load(request.data)
             split = _split(panel, request.data)
             meter = Meter(
@@ -146,7 +145,7 @@ class Controller:
                 check=check,
                 working=working,
                 attempts=self._settings.attempts,
-                boards=len(request.devices),
+                boards=sum(len(boards_of(self._db, name)) for name in request.devices),
                 apart=shared,
             )
             study = Study(search.id, request, space, self._settings.database)

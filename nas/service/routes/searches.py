@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response, status
 
-from nas.abilities import refuse_unable
+from nas.abilities import refuse_impossible
 from nas.errors import NotFound, RequestError
 from nas.request import SearchRequest
 from nas.service.context import Db, Id, Limit, Number, Offset
@@ -12,7 +12,7 @@ from nas.service.problems import responses
 from nas.service.routes.spaces import load_builtin
 from nas.service.views import FrontView, SearchSummary, SearchView, TrialView
 from nas.space import SearchSpace
-from nas.store import Database, Device, Search, TrialStage, devices, searches, trials
+from nas.store import Database, Search, TrialStage, searches, trials
 
 router = APIRouter(prefix="/searches", tags=["searches"])
 
@@ -21,10 +21,7 @@ router = APIRouter(prefix="/searches", tags=["searches"])
 def start_search(db: Db, request: SearchRequest, response: Response) -> SearchView:
     """Queue a search; the space is resolved now, so that later changes of its file do not matter."""
     space = _resolve(request.space)
-    for name in request.devices:
-        for board in boards_of(db, name):
-            if board.facts is not None:
-                refuse_unable(request, space, name, board.facts, board=board.name)
+    refuse_impossible(db, request, space)
     search = searches.create(db, name=request.name, request=request.model_dump(mode="json"), space=space.to_dict())
     response.headers["Location"] = f"/api/v1/searches/{search.id}"
     return _view(db, search)
@@ -84,21 +81,6 @@ def resume_search(db: Db, id_: Id) -> SearchView:
 def cancel_search(db: Db, id_: Id) -> SearchView:
     """End a search for good; what it found stays."""
     return _view(db, searches.cancel(db, id_))
-
-
-def boards_of(db: Database, name: str) -> list[Device]:
-    """The device of this name, or the members of the pool.
-
-    Raises:
-        RequestError: There is neither.
-    """
-    enrolled = devices.enrolled(db)
-    found = [device for device in enrolled if name in (device.name, device.pool)]
-    if not found:
-        known = sorted({*(device.name for device in enrolled), *(device.pool for device in enrolled if device.pool)})
-        others = f", or use one of: {', '.join(known)}" if known else ""
-        raise RequestError(f"There is no device {name}; enrol it with `nas devices add {name}`{others}.")
-    return found
 
 
 def _resolve(space: str | SearchSpace) -> SearchSpace:

@@ -5,11 +5,11 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Response, status
 from pydantic import Field
 
+from nas.abilities import boards_of
 from nas.errors import Conflict
 from nas.request import StudentRequest
 from nas.service.context import LARGEST, Db, Id, Limit, Offset
 from nas.service.problems import responses
-from nas.service.routes.searches import boards_of
 from nas.service.views import FrontView, StudentView
 from nas.store import Search, TrialStage, WorkState, jobs, searches, trials
 
