@@ -187,7 +187,12 @@ def _measured(form: Form, shop: Workshop) -> dict[str, Measurement]:
     for device in shop.devices:
         with shop.alone(shop.fleet.facts(device)):
             found[device] = shop.fleet.measure(
-                device, artifact.model, artifact.inputs, threads=artifact.architecture.threads, tier="thorough"
+                device,
+                artifact.model,
+                artifact.inputs,
+                threads=artifact.architecture.threads,
+                runtime=artifact.architecture.runtime,
+                tier="thorough",
             )
     return found
 
@@ -195,10 +200,11 @@ def _measured(form: Form, shop: Workshop) -> dict[str, Measurement]:
 def _verified(form: Form, shop: Workshop) -> dict[str, Verification]:
     """Run real windows on each device and hold its answers against the trainer's."""
     architecture = form.artifact.architecture
+    threads, runtime, model = architecture.threads, architecture.runtime, form.artifact.model
     inputs = verification_windows(shop.panel, shop.split, architecture.window).inputs()
     found = {}
     for device in shop.devices:
-        outputs = shop.fleet.run(device, form.artifact.model, inputs, threads=architecture.threads)
+        outputs = shop.fleet.run(device, model, inputs, threads=threads, runtime=runtime)
         found[device] = _compared(device, outputs["forecast"], form)
     return found
 

@@ -105,7 +105,7 @@ def test_where_a_device_is_this_computer_measuring_and_working_take_turns(bench)
         with lock:
             active[kind] += 1
             overlaps.extend(other for other, count in active.items() if count and other != kind)
-        time.sleep(0.002)
+        time.sleep(0.03)
         with lock:
             active[kind] -= 1
 
