@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from nas.devices.fake import FakeTransport, latency_by_size
 from nas.errors import Conflict, DeviceUnreachable
 from nas.search.fake import ClosedFormTrainer
+from nas.search.study import Study
 from nas.store import attempts
 
 TIGHT = {"size_kb": 60}
@@ -142,6 +143,21 @@ def test_what_a_search_finds_does_not_depend_on_what_ends_first(bench, undisturb
 
     run = started(trainer=trainer_that(dawdle), transport=transport_that(dawdle), apart=apart)
     assert found_by(run) == undisturbed[sampler]
+
+
+def test_the_sampler_is_told_of_each_trial_once_in_the_order_of_the_numbers(bench, monkeypatch):
+    gate, told, tell = Gate(), [], Study.tell
+
+    def meets(verb, _architecture):
+        gate.pass_by(verb)
+        if verb == "train" and gate.seen("train") == 1:
+            gate.wait_for("train", 3)  # the first is overtaken
+
+    monkeypatch.setattr(
+        Study, "tell", lambda study, number, *about, **how: told.append(number) or tell(study, number, *about, **how)
+    )
+    bench(trainer=trainer_that(meets), lasting=False).start(trials=8).run()
+    assert told == list(range(8))
 
 
 def test_a_search_that_is_stopped_begins_nothing_more_and_keeps_what_was_in_hand(bench):
