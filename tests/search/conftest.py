@@ -1,6 +1,6 @@
 """A search on fakes: the real loop, store and sampler; scripted devices and a closed-form trainer."""
 
-from contextlib import ExitStack, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 import pytest
@@ -20,24 +20,11 @@ from nas.store import leases, searches, trials
 from nas.store.database import open_database
 
 
-@dataclass(frozen=True)
-class Fleets:
-    """Devices that behave differently: one fleet for each."""
-
-    fleets: dict[str, Fleet]
-
-    def facts(self, name):
-        return self.fleets[name].facts(name)
-
-    def measure(self, name, *given, **named):
-        return self.fleets[name].measure(name, *given, **named)
-
-
 @dataclass
 class Bench:
     """Everything that one search needs; ``run`` may be called again after it was interrupted.
 
-    ``transport`` is the device named fake; ``transports`` are others, by name, which the search uses instead.
+    ``transport`` is the device named fake; ``transports`` are one or two others, by name, instead of it.
     Without ``lasting`` the sampler's memory is not stored, which is quicker.
     """
 
@@ -64,13 +51,12 @@ class Bench:
         request = SearchRequest.model_validate(held.request)
         url = self.settings.database if self.lasting else None
         study = Study(held.id, request, SearchSpace.from_mapping(held.space), url)
-        kinds = {"fake": self.transport, **self.transports}
-        with ExitStack() as stack:
-            fleets = {name: Fleet([Device(name, "local")], {"local": kind}) for name, kind in kinds.items()}
-            for fleet in fleets.values():
-                stack.enter_context(fleet)
+        # Each device behaves in its own way, and a fleet knows ways by the kind of transport.
+        kinds = dict(zip(("local", "ssh"), (self.transports or {"fake": self.transport}).items(), strict=False))
+        devices = [Device(name, kind, host="h", user="u") for kind, (name, _) in kinds.items()]
+        with Fleet(devices, {kind: transport for kind, (_, transport) in kinds.items()}) as fleet:
             meter = Meter(
-                self.db, Fleets(fleets), request.devices, tries=3, token=held.token, alone=lambda _facts: nullcontext()
+                self.db, fleet, request.devices, tries=3, token=held.token, alone=lambda _facts: nullcontext()
             )
             tools = Tools(
                 self.db,
