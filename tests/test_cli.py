@@ -5,7 +5,9 @@ import sys
 
 import pytest
 
-from nas.cli import main
+from nas.cli import main, show
+from nas.client import Client
+from nas.request import SearchRequest
 
 
 @pytest.fixture
@@ -52,6 +54,8 @@ def test_without_a_service_it_says_how_to_start_one(nas, words):
     [
         (("search", "start", "--device", "a", "--constraint", "fast"), "METRIC<=NUMBER"),
         (("search", "start", "--device", "a", "--constraint", "wape<=nan"), "METRIC<=NUMBER"),
+        (("search", "start", "--device", "a", "--constraint", "<=1"), "METRIC@DEVICE<=NUMBER"),
+        (("search", "start", "--device", "a", *("--constraint", "wape<=1") * 2), "limited twice"),
         (("search", "start", "--device", "a", "--data", "absent.csv"), "absent.csv"),
         (("search", "start", "--device", "a", "--hist", "price"), "--data"),
         (("search", "start", "--device", "a", "--space", "absent.yaml"), "No such file"),
@@ -72,6 +76,23 @@ def test_wrong_words_are_one_sentence_and_exit_code_2(nas, words, says):
     code, _, err = nas(*words)
     assert code == 2
     assert says in err
+
+
+def test_limits_and_objectives_of_one_device_are_written_with_its_name(nas, monkeypatch):
+    asked = []
+    monkeypatch.setattr(Client, "start_search", lambda _client, request: asked.append(request) or {"id": 1})
+    limits = ("--constraint", "latency_p95_ms@pi4<=5", "--constraint", "latency_p95_ms@jetson <= 2")
+    goals = ("--objective", "wape", "--objective", "latency_p50_ms@jetson")
+    assert nas("search", "start", "--device", "pi4", "--device", "jetson", *limits, *goals)[0] == 0
+    found = SearchRequest.model_validate(asked[0])
+    assert found.constraints == {"latency_p95_ms@pi4": 5, "latency_p95_ms@jetson": 2}
+    assert found.objectives == ("wape", "latency_p50_ms@jetson")
+
+
+def test_a_table_shows_what_was_asked_for_and_limited_before_the_usual_metrics():
+    found = show.columns(["wape", "latency_p50_ms@jetson"], ["latency_p95_ms@pi4", "energy_mj", "wape"])
+    asked, usual = ["wape", "latency_p50_ms@jetson", "latency_p95_ms@pi4", "energy_mj"], ["peak_memory_mb", "size_kb"]
+    assert found == asked + usual
 
 
 @pytest.mark.parametrize(("name", "value"), [("NAS_PORT", "abc"), ("NAS_PORT", "99999"), ("NAS_LEASE_TTL", "0")])

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from nas.abilities import boards_of, refuse_impossible
 from nas.cluster import Cluster
 from nas.controller.roster import device_of
 from nas.controller.watch import AT_A_TIME
@@ -92,14 +93,26 @@ def carry_out_search(place: Place, search: Search, heartbeat: Heartbeat) -> End:
     check = partial(_check, place, search, heartbeat)
     check()
     shared = place.greet(request.devices)
+    space = SearchSpace.from_mapping(search.space)
+    refuse_impossible(place.db, request, space)
     panel = place.load(request.data)
     split = _split(panel, request.data)
     tries = place.settings.attempts
     meter = Meter(place.db, place.fleet, request.devices, tries=tries, token=search.token, alone=alone)
     trainer = ClusterTrainer(place.cluster, panel, split)
     working = host_lock.working if shared else nullcontext
-    tools = Tools(place.db, meter, trainer, place.cluster.workers, check, working, tries)
-    study = Study(search.id, request, SearchSpace.from_mapping(search.space), place.settings.database)
+    tools = Tools(
+        place.db,
+        meter,
+        trainer,
+        parallel=place.cluster.workers,
+        check=check,
+        working=working,
+        attempts=tries,
+        boards=sum(len(boards_of(place.db, name)) for name in request.devices),
+        apart=shared,
+    )
+    study = Study(search.id, request, space, place.settings.database)
     return {"state": WorkState.completed, "reason": SearchRun(search, request, study, tools).run()}
 
 
@@ -113,20 +126,20 @@ def carry_out_student(place: Place, job: Job) -> End:
     search, trial = searches.get(place.db, job.search_id), trials.get(place.db, job.search_id, job.trial)
     weights = place.db.blobs.get(require_scored(trial))
     request = SearchRequest.model_validate(search.request)
-    device = job.request.get("device") or request.devices[0]
-    shared = place.greet([device])
+    named = tuple(job.request["devices"])
+    shared = place.greet(named)
     panel = place.load(request.data)
     shop = Workshop(
         panel=panel,
         split=_split(panel, request.data),
         cluster=place.cluster,
         fleet=place.fleet,
-        device=device,
+        devices=named,
         alone=alone,
         working=host_lock.working if shared else nullcontext,
         tell=partial(_tell, place, job),
     )
-    package, result = make_student(job, trial, weights, request, shop, _plain_before(place.db, job, device))
+    package, result = make_student(job, trial, weights, request, shop, _plain_before(place.db, job, named))
     sha = place.db.blobs.put(package)
     return {"state": WorkState.completed, "package": sha, "result": result, "progress": {"step": "done"}}
 
@@ -136,10 +149,10 @@ def alone(facts: Mapping[str, Any]) -> AbstractContextManager[None]:
     return host_lock.measuring() if host_lock.same_host(facts) else nullcontext()
 
 
-def _plain_before(db: Database, job: Job, device: str) -> dict[str, Any] | None:
-    """The plain LSTM's figures, if an earlier student of this search has them from this device."""
+def _plain_before(db: Database, job: Job, named: tuple[str, ...]) -> dict[str, Any] | None:
+    """The plain LSTM's figures, if an earlier student of this search has them from these devices."""
     for other in jobs.page(db, "student"):
-        if other.search_id == job.search_id and other.result and other.result["device"] == device:
+        if other.search_id == job.search_id and other.result and other.result["devices"] == list(named):
             found: dict[str, Any] = other.result["beside"]["plain_lstm"]
             return found
     return None

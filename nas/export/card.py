@@ -39,7 +39,7 @@ sha256sum -c SHA256SUMS
 Test weeks {first} to {last}, never used for training or for choosing.
 
 {_table(package.beside)}
-
+{_worst(package)}
 {_measured(package)}
 
 {_slices(package)}
@@ -67,17 +67,27 @@ def _table(beside: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _worst(package: Package) -> str:
+    devices = list(package.checks)
+    return f"\nLatency and memory are those of the worst of {', '.join(devices)}.\n" if len(devices) > 1 else ""
+
+
 def _measured(package: Package) -> str:
     lines = [
         "| precision | device | verdict | p50 ms (95 % interval) | differs from the trainer by |",
         "|---|---|---|---|---:|",
     ]
-    for precision, found in package.measurements.items():
-        p50, verified = found["p50"], package.verification[precision]
+    rows = [
+        (device, precision, found, check.verified[precision])
+        for device, check in package.checks.items()
+        for precision, found in check.measured.items()
+    ]
+    for device, precision, found, verified in rows:
+        p50 = found["p50"]
         interval = f"{p50['ms']:.4f} ({p50['low']:.4f} to {p50['high']:.4f})" if p50 else "not enough samples"
         verdict = ", ".join([found["verdict"], *found["reasons"]])
         differs = f"{verified['mean_difference']:.1e} of the mean"
-        lines.append(f"| {precision} | {found['device']} | {verdict} | {interval} | {differs} |")
+        lines.append(f"| {precision} | {device} | {verdict} | {interval} | {differs} |")
     return "\n".join(lines)
 
 

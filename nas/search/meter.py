@@ -111,7 +111,7 @@ class Meter:
 
     def _measured(self, trial: Trial, artifact: Artifact, limits: Mapping[str, float], device: str) -> Measurement:
         found = self._cached(Task(trial, artifact, device, "screening"))
-        if undecided(limits, found):
+        if undecided(limits, device, found):
             return self._cached(Task(trial, artifact, device, "thorough"))
         return found
 

@@ -95,7 +95,7 @@ def test_a_wrong_method_tells_the_right_one(http):
         ("/api/v1/searches", {"devices": []}, "devices: "),
         ("/api/v1/searches", {"devices": ["pi5"]}, "There is no device pi5; enrol it with `nas devices add pi5`"),
         ("/api/v1/searches", {"devices": ["pi5"]}, ", or use one of: pi4."),
-        ("/api/v1/searches", {"devices": ["pi4", "pi4"]}, "devices names the same thing twice"),
+        ("/api/v1/searches", {"devices": ["pi4", "pi4"]}, "devices: the same device stands here twice; remove one"),
         ("/api/v1/searches", {"devices": ["../x"]}, "devices.0: "),
         ("/api/v1/searches", {"devices": ["pi4"], "trails": 3}, "trails: it is not known here; correct or remove it"),
         (
@@ -113,8 +113,23 @@ def test_a_wrong_method_tells_the_right_one(http):
             {"devices": ["pi4"], "space": {"name": "tiny", "parameters": {"hiden": [8]}}},
             "hiden: it is not known",
         ),
-        ("/api/v1/searches", {"devices": ["pi4"], "objectives": ["speed"]}, "objectives.0: "),
+        (
+            "/api/v1/searches",
+            {"devices": ["pi4"], "objectives": ["speed"]},
+            "objectives: 'speed' is no metric; expected one of wape",
+        ),
+        (
+            "/api/v1/searches",
+            {"devices": ["pi4"], "objectives": ["size_kb@pi5"]},
+            "size_kb@pi5 is of pi5, which is not",
+        ),
         ("/api/v1/searches", {"devices": ["pi4"], "constraints": {"wape": 0}}, "constraints.wape: "),
+        (
+            "/api/v1/searches",
+            {"devices": ["pi4"], "constraints": {"speed": 1}},
+            "constraints: 'speed' is no metric; expected one of wape",
+        ),
+        ("/api/v1/searches", {"devices": ["pi4"], "constraints": {"size_kb": {"pi5": 1}}}, "size_kb@pi5 is of pi5"),
         ("/api/v1/searches", {"devices": ["pi4"], "constraints": {"wape": "low"}}, "constraints.wape: "),
         ("/api/v1/searches", {"devices": ["pi4"], "name": ""}, "name: "),
         ("/api/v1/searches", {"devices": ["pi4"], "data": {"source": "table"}}, "source table needs a path"),

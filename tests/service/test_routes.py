@@ -2,7 +2,7 @@ import pytest
 
 from nas import __version__
 from nas.space import SearchSpace, builtin_spaces
-from nas.store import TrialStage, WorkState, jobs, leases, searches
+from nas.store import TrialStage, WorkState, devices, jobs, leases, searches
 
 SPACE = {"name": "tiny", "parameters": {"hidden": [8, 16]}}
 SSH = {"name": "pi5", "transport": "ssh", "host": "10.0.0.5", "user": "pi", "key": "~/.ssh/id", "host_key": "ssh-x AAA"}
@@ -55,6 +55,38 @@ def test_a_space_may_be_sent_inline(http, pi4):
     assert found["space"] == SearchSpace.from_mapping(SPACE).to_dict()
 
 
+def test_limits_by_device_are_shown_by_name(http, pi4, db):
+    devices.create(db, name="jetson", transport="local")
+    limits = {"latency_p95_ms": {"pi4": 5, "jetson": 2}, "size_kb": 60}
+    found = http.post("/api/v1/searches", json={"devices": ["pi4", "jetson"], "constraints": limits})
+    assert found.status_code == 201
+    named = {"latency_p95_ms@pi4": 5, "latency_p95_ms@jetson": 2, "size_kb": 60}
+    assert found.json()["request"]["constraints"] == named
+
+
+def test_a_pool_stands_for_its_members(http, db):
+    for name in ("till-1", "till-2"):
+        devices.create(db, name=name, transport="local", pool="till")
+    found = http.post("/api/v1/searches", json={"devices": ["till"], "objectives": ["wape", "latency_p50_ms"]})
+    assert (found.status_code, found.json()["request"]["devices"]) == (201, ["till"])
+
+
+@pytest.mark.parametrize("named", ["pi4", "kitchen"])
+def test_what_a_known_device_cannot_measure_is_refused_by_name(http, db, named):
+    devices.create(db, name="pi4", transport="local", pool="kitchen")
+    body = {"devices": [named], "objectives": ["wape", "energy_mj"]}
+    assert http.post("/api/v1/searches", json=body).status_code == 201  # nobody knows it yet
+    facts = {"runtimes": {"onnxruntime": "1.32"}, "sensors": {"energy": None}}
+    devices.save(db, "pi4", facts=facts)
+    answer = http.post("/api/v1/searches", json=body)
+    assert answer.status_code == 422
+    assert answer.json()["detail"].startswith("energy_mj cannot be an objective: pi4 has no energy sensor")
+    space = {"name": "tiny", "parameters": {"runtime": ["openvino"]}}
+    answer = http.post("/api/v1/searches", json={"devices": [named], "space": space})
+    assert answer.status_code == 422
+    assert "`nas devices install pi4 --runtime openvino`" in answer.json()["detail"]
+
+
 def test_a_space_is_never_read_from_a_path(http, pi4, tmp_path):
     path = tmp_path / "tiny.yaml"
     path.write_text("name: tiny\nparameters: {}\n")
@@ -72,8 +104,8 @@ def test_progress_tells_stages_best_and_time(http, worked_on):
         "wape": {"trial": 0, "value": 0.25},
         "latency_p50_ms": {"trial": 0, "value": 1.5},
     }
-    assert progress["seconds_per_stage"] == {"train": 12.0, "measure": 3.0}
-    assert progress["eta_seconds"] == pytest.approx((3.0 + 12.0 / 2) / 3)  # of two workers; one trial is left
+    assert progress["seconds_per_stage"] == {"train": 12.0, "measure": 3.0, "wall": 9.0}
+    assert progress["eta_seconds"] == pytest.approx(9.0 / 3)  # one trial is left
 
 
 def test_time_stands_still_once_a_search_has_ended(http, completed):
@@ -200,7 +232,7 @@ def test_a_student_is_queued_and_its_package_fetched_once_completed(http, db, co
     found = answer.json()
     path = f"/api/v1/students/{found['id']}"
     assert (answer.status_code, answer.headers["location"]) == (202, path)
-    assert (found["state"], found["search"], found["trial"], found["device"]) == ("queued", completed.id, 0, "pi4")
+    assert (found["state"], found["search"], found["trial"], found["devices"]) == ("queued", completed.id, 0, ["pi4"])
     early = http.get(f"{path}/package")
     assert (early.status_code, early.json()["detail"]) == (
         409,
