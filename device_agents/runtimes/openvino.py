@@ -62,5 +62,5 @@ def load(path: str, threads: int) -> Model:
         return Model(core.compile_model(core.read_model(path), "CPU", properties))
     except RuntimeError as error:
         # The lines before the last name OpenVINO's own source files.
-        reason = [line for line in str(error).splitlines() if line.strip()][-1]
+        reason = [line for line in str(error).splitlines() if line.strip()][-1].partition(" Please ")[0]
         raise Problem("model_failed", "OpenVINO cannot load the model: %.200s." % reason.strip(" .")) from error
