@@ -26,6 +26,9 @@ class Settings(BaseSettings):
     train_workers: int = Field(2, ge=1, description="Trainings at a time on the local cluster, one thread each.")
     lease_ttl: float = Field(10.0, gt=0, description="Seconds after which work without a heartbeat may be taken over.")
     attempts: int = Field(3, ge=1, description="Attempts per trial when a device or the controller breaks.")
+    litert_python: str = Field(
+        "", description="Python with LiteRT's converter; empty means `.venv-litert` beside this environment."
+    )
     log_level: str = Field("INFO", description="Least level that is logged: DEBUG, INFO, WARNING or ERROR.")
 
     @classmethod

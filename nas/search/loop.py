@@ -13,7 +13,7 @@ import structlog
 
 from nas.architecture import Architecture
 from nas.errors import CandidateFault, ControllerFault
-from nas.export.onnx import Artifact
+from nas.export.artifact import Artifact
 from nas.request import SearchRequest
 from nas.search.front import front_of
 from nas.search.meter import Meter

@@ -20,8 +20,9 @@ from nas.data.windows import Windows, evaluation
 from nas.devices.fleet import Fleet
 from nas.devices.measurement import Measurement
 from nas.errors import CandidateFault, Conflict
-from nas.export.onnx import Artifact, export
+from nas.export.artifact import Artifact
 from nas.export.package import Package, pack
+from nas.export.targets import export
 from nas.models.forecaster import Shape
 from nas.models.training import predict, restore
 from nas.request import SearchRequest, Training

@@ -15,7 +15,8 @@ from sshd import Sshd
 from benchmarks.report import Figure, write
 from nas.devices.agent_file import agent_file
 from nas.devices.fleet import Fleet
-from nas.export.onnx import Artifact, export_untrained
+from nas.export.artifact import Artifact
+from nas.export.targets import export_untrained
 from nas.models.forecaster import Shape
 from nas.request import SearchRequest
 from nas.search.study import Study

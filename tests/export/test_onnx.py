@@ -13,7 +13,9 @@ from torch.onnx import OnnxExporterError
 from nas.architecture import Architecture
 from nas.errors import CandidateFault, ControllerFault
 from nas.export import onnx as exporting
-from nas.export.onnx import as_arrays, export, export_untrained, forecast, graph_digest
+from nas.export.artifact import as_arrays
+from nas.export.onnx import forecast, graph_digest
+from nas.export.targets import export, export_untrained
 from nas.models.forecaster import Forecaster, Shape, example_inputs
 
 SHAPE = Shape(horizon=14, hist=1, futr=2, vocabulary=(5, 3))
