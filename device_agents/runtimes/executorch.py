@@ -100,11 +100,12 @@ def prepare() -> str:
 
 def load(path: str, threads: int) -> Model:
     library = _library()
-    library._unsafe_reset_threadpool(threads)  # safe here: nothing has run in this process yet
+    library._unsafe_reset_threadpool(threads)  # noqa: SLF001 # the only way; safe, as nothing has run here yet
     with open(path, "rb") as file:
         delegated = _DELEGATE.encode() in file.read()
     try:
-        return Model(library._load_program(path), _DELEGATE if delegated else "portable kernels")
+        program = library._load_program(path)  # noqa: SLF001 # what the documented module re-exports
+        return Model(program, _DELEGATE if delegated else "portable kernels")
     except RuntimeError as error:
         raise Problem("model_failed", "ExecuTorch cannot load the program: %.200s." % error) from error
 

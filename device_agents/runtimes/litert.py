@@ -63,7 +63,7 @@ def _shape(detail: Dict[str, Any]) -> Any:
 
 def _provider(interpreter: Any) -> str:
     """Whether the delegate took nodes over: XNNPACK leaves some integer operators to the interpreter's kernels."""
-    operators = {operator["op_name"] for operator in interpreter._get_ops_details()}
+    operators = {operator["op_name"] for operator in interpreter._get_ops_details()}  # noqa: SLF001 # the only way
     return "XNNPACK" if "DELEGATE" in operators else "built-in kernels"
 
 

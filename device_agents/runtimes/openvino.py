@@ -14,16 +14,21 @@ IDENTITY_MODEL = ONNX_IDENTITY
 
 
 class Model:
-    """A compiled model with one inference request."""
+    """A compiled model with one inference request.
 
-    def __init__(self, compiled: Any) -> None:
+    Args:
+        used: Names of the inputs that the graph reads: the others are listed, but refused as unknown.
+    """
+
+    def __init__(self, compiled: Any, used: List[str]) -> None:
         self._request = compiled.create_infer_request()
+        self._used = used
         self._outputs = [(index, port.any_name) for index, port in enumerate(compiled.outputs)]
         self.inputs: List[InputSpec] = [_spec(port) for port in compiled.inputs]
         self.provider = "+".join(compiled.get_property("EXECUTION_DEVICES"))
 
     def run(self, inputs: Dict[str, Any]) -> Dict[str, Any]:
-        found = self._request.infer(inputs)
+        found = self._request.infer({name: inputs[name] for name in self._used})
         return {name: found[index] for index, name in self._outputs}
 
 
@@ -59,7 +64,9 @@ def load(path: str, threads: int) -> Model:
         "ENABLE_CPU_PINNING": False,
     }
     try:
-        return Model(core.compile_model(core.read_model(path), "CPU", properties))
+        model = core.read_model(path)
+        used = [port.any_name for port in model.inputs if port.get_target_inputs()]
+        return Model(core.compile_model(model, "CPU", properties), used)
     except RuntimeError as error:
         # The lines before the last name OpenVINO's own source files.
         reason = [line for line in str(error).splitlines() if line.strip()][-1].partition(" Please ")[0]

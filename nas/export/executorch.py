@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from importlib import metadata
-from typing import Any
 
 import numpy as np
 import torch
@@ -34,15 +34,14 @@ def export(model: Forecaster) -> Artifact:
     except Exception as error:  # the compiler's own errors share no base class
         reason = str(error).strip().partition("\n")[0]
         raise CandidateFault(f"ExecuTorch cannot compile {model.architecture}: {reason:.200}") from error
-    method = _method(data)
-    difference = parity(model.eval(), lambda inputs: _forecast(method, inputs))
+    difference = parity(model.eval(), _loaded(data))
     require_faithful(difference, model.architecture)
     graph = program_digest(program, f"executorch {metadata.version('executorch')}")
     seconds = round(time.perf_counter() - started, 3)
     return Artifact(model.architecture, data, example_request(model), graph, difference, seconds)
 
 
-def _compiler() -> Any:
+def _compiler() -> Callable[[ExportedProgram], bytes]:
     """What makes a program's bytes of an exported program."""
     try:
         with quiet():
@@ -64,15 +63,16 @@ def _compiler() -> Any:
     return compile_program
 
 
-def _method(data: bytes) -> Any:
+def _loaded(data: bytes) -> Callable[[Arrays], NDArray[np.float32]]:
+    """What forecasts with ExecuTorch here."""
     with quiet():
         from executorch.runtime import Runtime  # noqa: PLC0415 an extra
 
     program = Runtime.get().load_program(data)
-    return program, program.load_method("forward")
+    method = program.load_method("forward")
 
+    def forecast(inputs: Arrays) -> NDArray[np.float32]:
+        found = [method.execute([torch.from_numpy(row[name]) for name in INPUTS])[0] for row in rows(inputs)]
+        return torch.cat(found).numpy()
 
-def _forecast(method: Any, inputs: Arrays) -> NDArray[np.float32]:
-    _program, forward = method
-    found = [forward.execute([torch.from_numpy(row[name]) for name in INPUTS])[0] for row in rows(inputs)]
-    return torch.cat(found).numpy()
+    return forecast
