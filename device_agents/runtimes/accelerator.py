@@ -79,6 +79,8 @@ class Accelerator:
             except Exception as error:
                 if "CPU EP" in str(error):
                     raise self._missing("nodes of this model would run on the CPU instead") from None
+                if "CUDA failure" in str(error):  # no GPU, or a driver that does not fit
+                    raise self._missing(str(error)) from None
                 raise
             self.require(session.get_providers(), ())
             model = onnxruntime.Model(session, self.provider)

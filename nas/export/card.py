@@ -41,7 +41,7 @@ Test weeks {first} to {last}, never used for training or for choosing.
 {_table(package.beside)}
 
 {_measured(package)}
-
+{_compiled(package)}
 {_slices(package)}
 
 ## What to know before you deploy it
@@ -65,6 +65,16 @@ def _table(beside: Mapping[str, Any]) -> str:
         figures = beside[key]
         lines.append(f"| {title} | " + " | ".join(_figure(figures.get(name)) for name in names) + " |")
     return "\n".join(lines)
+
+
+def _compiled(package: Package) -> str:
+    """What was measured, where that is not the file that ``predict.py`` runs."""
+    if not package.compiled:
+        return ""
+    files = ", ".join(f"`{name}`" for name in package.compiled)
+    return f"""
+Measured was {files} with {package.architecture.runtime}; `predict.py` runs the same network from its ONNX file.
+"""
 
 
 def _measured(package: Package) -> str:

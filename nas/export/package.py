@@ -32,6 +32,7 @@ class Package:
 
     Attributes:
         models: Precision -> ONNX file.
+        compiled: File name -> what another runtime than onnxruntime reads; that is what was measured then.
         weights: safetensors of the fp32 network.
         measurements: Precision -> what the device measured of the final form.
         verification: Precision -> the device's outputs against the trainer's.
@@ -46,6 +47,7 @@ class Package:
     panel: Panel
     split: Split
     models: Mapping[str, bytes]
+    compiled: Mapping[str, bytes]
     weights: bytes
     measurements: Mapping[str, Any]
     verification: Mapping[str, Any]
@@ -59,6 +61,7 @@ def pack(package: Package) -> bytes:
     """Return the package as a zip file; unpacked, everything lies in one folder of the package's name."""
     files = {
         **{f"model.{precision}.onnx": model for precision, model in package.models.items()},
+        **package.compiled,
         "weights.safetensors": package.weights,
         "architecture.json": _json(_architecture(package)),
         "measurement.json": _json({"measured": package.measurements, "verified": package.verification}),

@@ -12,8 +12,7 @@ from nas.export.artifact import Artifact
 from nas.models.forecaster import Forecaster, Shape
 
 _MODULES = {runtime: runtime.partition("-")[0].replace("onnxruntime", "onnx") for runtime in RUNTIMES}
-SUFFIXES = {"onnx": ".onnx", "openvino": ".onnx", "executorch": ".pte", "litert": ".tflite"}
-"""File name suffix of what each exporter module makes."""
+_SUFFIXES = {"onnx": ".onnx", "openvino": ".onnx", "executorch": ".pte", "litert": ".tflite"}
 
 
 def exporter_for(runtime: str) -> Callable[[Forecaster], Artifact]:
@@ -43,4 +42,9 @@ def export_untrained(architecture: Architecture, shape: Shape) -> Artifact:
 
 def suffix(runtime: str) -> str:
     """File name suffix of a runtime's models."""
-    return SUFFIXES[_MODULES[runtime]]
+    return _SUFFIXES[_MODULES[runtime]]
+
+
+def is_onnx(runtime: str) -> bool:
+    """Whether a runtime reads ONNX files."""
+    return suffix(runtime) == ".onnx"

@@ -86,10 +86,10 @@ def _lstm_step(gates: Tensor, recurrent: Tensor, hidden: Tensor, cell: Tensor) -
 
 def _gru_step(gates: Tensor, recurrent: Tensor, hidden: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
     """One step of a GRU, in torch's order: reset, update, new; there is no cell."""
-    reset, update, new = zip(_split(gates, hidden), _split(recurrent, hidden), strict=True)
-    candidate = torch.tanh(new[0] + torch.sigmoid(sum(reset)) * new[1])
-    keep = torch.sigmoid(sum(update))
-    return candidate + keep * (hidden - candidate), cell
+    resets, updates, news = zip(_split(gates, hidden), _split(recurrent, hidden), strict=True)
+    reset, update = torch.sigmoid(resets[0] + resets[1]), torch.sigmoid(updates[0] + updates[1])
+    new = torch.tanh(news[0] + reset * news[1])
+    return new + update * (hidden - new), cell
 
 
 def _split(gates: Tensor, hidden: Tensor) -> list[Tensor]:

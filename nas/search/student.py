@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nas.architecture import PRECISIONS, Architecture
+from nas.architecture import PRECISIONS, Architecture, has_int8
 from nas.cluster import Cluster
 from nas.data.panel import Panel
 from nas.data.scorecard import Scorecard
@@ -22,7 +22,7 @@ from nas.devices.measurement import Measurement
 from nas.errors import CandidateFault, Conflict
 from nas.export.artifact import Artifact
 from nas.export.package import Package, pack
-from nas.export.targets import export
+from nas.export.targets import export, exporter_for, is_onnx, suffix
 from nas.models.forecaster import Shape
 from nas.models.training import predict, restore
 from nas.request import SearchRequest, Training
@@ -59,9 +59,13 @@ class Workshop:
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """One trained model in one precision, with its accuracy and the trainer's own answers."""
+    """One trained model in one precision, with its accuracy and the trainer's own answers.
+
+    ``onnx`` is the artifact itself, or beside an artifact for a runtime of another format the same network.
+    """
 
     artifact: Artifact
+    onnx: bytes
     validation: Scorecard
     test: Scorecard
     expected: NDArray[np.float32]
@@ -115,7 +119,8 @@ def make_student(
         architecture=architecture,
         panel=shop.panel,
         split=shop.split,
-        models={precision: form.artifact.model for precision, form in forms.items()},
+        models={precision: form.onnx for precision, form in forms.items()},
+        compiled=_compiled(forms),
         weights=weights,
         measurements={precision: found.to_dict() for precision, found in measured.items()},
         verification={precision: found.to_dict() for precision, found in verified.items()},
@@ -143,8 +148,9 @@ def trained_forms(
         model = restore(replace(architecture, precision=precision), Shape.of(panel, split.horizon), weights)
         artifact = export(model)
         expected = predict(model, verification_windows(panel, split, architecture.window))
-        cards = [judge(artifact.model, architecture.window, panel, split, part) for part in ("validation", "test")]
-        forms[precision] = Form(artifact, cards[0], cards[1], expected)
+        portable = artifact.model if is_onnx(architecture.runtime) else exporter_for("onnxruntime")(model).model
+        cards = [judge(portable, architecture.window, panel, split, part) for part in ("validation", "test")]
+        forms[precision] = Form(artifact, portable, cards[0], cards[1], expected)
     return forms
 
 
@@ -170,10 +176,21 @@ def require_scored(trial: Trial) -> str:
 
 
 def _forms(architecture: Architecture, weights: bytes, shop: Workshop) -> dict[str, Form]:
-    precisions = PRECISIONS if architecture.cell == "lstm" else ("fp32",)
+    quantized = has_int8(architecture.cell, architecture.runtime)
+    precisions = tuple(precision for precision in PRECISIONS if precision != "int8" or quantized)
     panel = shop.cluster.share(shop.panel.digest, shop.panel)
     with shop.working():
         return shop.cluster.call(trained_forms, architecture, weights, panel, shop.split, precisions)
+
+
+def _compiled(forms: Mapping[str, Form]) -> dict[str, bytes]:
+    """What other runtimes than onnxruntime read, by file name."""
+    runtimes = {precision: form.artifact.architecture.runtime for precision, form in forms.items()}
+    return {
+        f"model.{precision}{suffix(runtime)}": forms[precision].artifact.model
+        for precision, runtime in runtimes.items()
+        if not is_onnx(runtime)
+    }
 
 
 def _measured(form: Form, shop: Workshop) -> Measurement:

@@ -137,6 +137,7 @@ def test_the_identity_model_returns_its_input(name, tmp_path):
 
 @pytest.mark.parametrize("name", RUNTIMES)
 def test_a_runtime_that_is_absent_is_not_on_this_device(name):
-    with pytest.raises(Problem, match=r"is not on this device \(.*\); install it there with `python3 -m pip") as missing:
+    words = r"is not on this device \(.*\); install it there with `python3 -m pip"
+    with pytest.raises(Problem, match=words) as missing:
         RuntimeHost(name, hidden=MODULES[name])
     assert missing.value.code == "runtime_missing"
