@@ -41,7 +41,7 @@ Test weeks {first} to {last}, never used for training or for choosing.
 {_table(package.beside)}
 
 {_measured(package)}
-{_compiled(package)}
+{_runtime(package)}
 {_slices(package)}
 
 ## What to know before you deploy it
@@ -67,13 +67,15 @@ def _table(beside: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _compiled(package: Package) -> str:
-    """What was measured, where that is not the file that ``predict.py`` runs."""
-    if not package.compiled:
+def _runtime(package: Package) -> str:
+    """What the figures were measured with, where that is not what ``predict.py`` runs."""
+    runtime = package.architecture.runtime
+    if runtime == "onnxruntime":
         return ""
-    files = ", ".join(f"`{name}`" for name in package.compiled)
+    names = package.compiled or [f"model.{precision}.onnx" for precision in package.models]
+    files = ", ".join(f"`{name}`" for name in names)
     return f"""
-Measured was {files} with {package.architecture.runtime}; `predict.py` runs the same network from its ONNX file.
+These figures are of {files} in {runtime}; `predict.py` runs the same network in onnxruntime on the CPU.
 """
 
 

@@ -84,14 +84,14 @@ def test_a_driver_that_finds_no_gpu_is_not_the_model_s_fault(monkeypatch):
         raise RuntimeError("CUDA failure 100: no CUDA-capable device is detected ; GPU=-1 ; hostname=board")
 
     monkeypatch.setattr(onnxruntime, "InferenceSession", start)
-    with pytest.raises(Problem, match="onnxruntime-cuda is not on this device .*no CUDA-capable device"):
+    with pytest.raises(Problem, match=r"onnxruntime-cuda is not on this device .*no CUDA-capable device"):
         CUDA.load("any model", 1)
 
 
 def test_an_onnxruntime_without_the_provider_is_refused_before_any_model():
     for name in ("onnxruntime-cuda", "onnxruntime-tensorrt"):
         assert runtimes.find(name).version() is None
-        with pytest.raises(Problem, match=f"{name} is not on this device .*has only"):
+        with pytest.raises(Problem, match=rf"{name} is not on this device .*has only"):
             runtimes.find(name).prepare()
 
 
@@ -109,7 +109,7 @@ def lstm(tmp_path):
 
 def test_a_session_that_would_run_on_the_cpu_does_not_start(lstm):
     promised = Accelerator("promised", "CPUExecutionProvider", "")  # a real session, told to avoid the CPU
-    with pytest.raises(Problem, match="promised is not on this device .*would run on the CPU"):
+    with pytest.raises(Problem, match=r"promised is not on this device .*would run on the CPU"):
         promised.load(lstm, 1)
 
 

@@ -12,7 +12,6 @@ from device_agents import runtimes
 from device_agents.protocol import RUNTIMES, Problem
 from device_agents.runtimes import rows
 
-
 ANYWHERE = [name for name in RUNTIMES if not name.startswith("onnxruntime-")]
 """The runtimes that need no accelerator."""
 
