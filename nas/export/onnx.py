@@ -34,14 +34,14 @@ from nas.export.artifact import (
 from nas.export.recurrent import OPSET, with_operators
 from nas.models.forecaster import Forecaster, Shape, example_inputs
 
+IR = 10
+"""ONNX's format version, with opset 20 the newest that a device's runtime may have to read: onnxruntime
+1.19.2, the last for Python 3.8 and 3.9 on aarch64, knows IR 10 and opset 21."""
 _QUANTIZED_OPERATORS = ("LSTM", "MatMul", "Gather")
 
 
 def export(model: Forecaster) -> Artifact:
     """Export a forecaster in the precision of its architecture.
-
-    The file asks for opset 20 and IR 10, which onnxruntime knows from 1.18 on: the oldest that a
-    device can have, Python 3.8 on aarch64, is 1.19.2.
 
     Raises:
         CandidateFault: The exported fp32 model does not compute what torch computes.
@@ -111,6 +111,7 @@ def _stripped(model: onnx.ModelProto, architecture: Architecture, shape: Shape) 
     intermediate = onnx_ir.serde.deserialize_model(model)
     ClearMetadataAndDocStringPass()(intermediate)
     clean = onnx_ir.serde.serialize_model(intermediate)
+    clean.ir_version = IR
     clean.producer_name, clean.producer_version = "edge-nas", __version__
     notes = {"architecture": architecture.to_dict(), "shape": shape.to_dict(), "digest": architecture.digest}
     onnx.helper.set_model_props(clean, {f"nas.{key}": json.dumps(value) for key, value in notes.items()})

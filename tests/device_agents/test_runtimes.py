@@ -70,6 +70,19 @@ def test_only_installed_runtimes_are_listed(monkeypatch):
     assert set(runtimes.versions()) == {"executorch", "identity"}
 
 
+@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
+def test_an_input_that_the_graph_leaves_unread_is_still_taken(name, tmp_path):
+    x, y, unread = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [None, 2]) for name in ("x", "y", "unread"))
+    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "partly", [x, unread], [y])
+    path = tmp_path / "model"
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    path.write_bytes(model.SerializeToString())
+    loaded = runtimes.find(name).load(str(path), 1)
+    assert [(spec.name, spec.shape) for spec in loaded.inputs] == [("x", (None, 2)), ("unread", (None, 2))]
+    ones = np.ones((3, 2), "float32")
+    np.testing.assert_array_equal(loaded.run({"x": ones, "unread": ones})["y"], ones)
+
+
 def test_a_program_of_another_maker_has_inputs_by_position(tmp_path):
     executorch = runtimes.find("executorch")
     path = tmp_path / "model"

@@ -78,6 +78,14 @@ def test_int8_quantizes_the_lstm_and_stays_near(artifacts):
     assert len(int8.model) < 0.45 * len(artifacts[WIDE[1]].model)
     assert 0 < int8.parity < 0.1
     assert int8.graph != artifacts[WIDE[1]].graph
+    assert onnx.load_from_string(int8.model).ir_version <= 10
+
+
+def test_the_oldest_runtime_on_a_device_reads_it(artifacts):
+    for artifact in artifacts.values():
+        model = onnx.load_from_string(artifact.model)
+        assert model.ir_version <= 10
+        assert all(opset.version <= 21 for opset in model.opset_import)
 
 
 def test_a_model_that_does_not_compute_what_torch_does_is_refused(monkeypatch):
