@@ -33,6 +33,9 @@ class Settings(BaseSettings):
     key_passphrase_file: str = Field(
         "", description="File with the passphrase of SSH keys, readable by its owner only."
     )
+    litert_python: str = Field(
+        "", description="Python with LiteRT's converter; empty means `.venv-litert` beside this environment."
+    )
     log_level: str = Field("INFO", description="Least level that is logged: DEBUG, INFO, WARNING or ERROR.")
 
     @classmethod

@@ -41,7 +41,7 @@ Test weeks {first} to {last}, never used for training or for choosing.
 {_table(package.beside)}
 {_worst(package)}
 {_measured(package)}
-
+{_runtime(package)}
 {_slices(package)}
 
 ## What to know before you deploy it
@@ -70,6 +70,18 @@ def _table(beside: Mapping[str, Any]) -> str:
 def _worst(package: Package) -> str:
     devices = list(package.checks)
     return f"\nLatency and memory are those of the worst of {', '.join(devices)}.\n" if len(devices) > 1 else ""
+
+
+def _runtime(package: Package) -> str:
+    """What the figures were measured with, where that is not what ``predict.py`` runs."""
+    runtime = package.architecture.runtime
+    if runtime == "onnxruntime":
+        return ""
+    names = package.compiled or [f"model.{precision}.onnx" for precision in package.models]
+    files = ", ".join(f"`{name}`" for name in names)
+    return f"""
+These figures are of {files} in {runtime}; `predict.py` runs the same network in onnxruntime on the CPU.
+"""
 
 
 def _measured(package: Package) -> str:

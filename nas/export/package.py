@@ -45,6 +45,7 @@ class Package:
 
     Attributes:
         models: Precision -> ONNX file.
+        compiled: File name -> what another runtime than onnxruntime reads; that is what was measured then.
         weights: safetensors of the fp32 network.
         checks: Device -> what it said of the final forms; the first one's is ``measurement.json``.
         scorecards: Precision -> part -> scorecard.
@@ -58,6 +59,7 @@ class Package:
     panel: Panel
     split: Split
     models: Mapping[str, bytes]
+    compiled: Mapping[str, bytes]
     weights: bytes
     checks: Mapping[str, Checked]
     scorecards: Mapping[str, Any]
@@ -70,6 +72,7 @@ def pack(package: Package) -> bytes:
     """Return the package as a zip file; unpacked, everything lies in one folder of the package's name."""
     files = {
         **{f"model.{precision}.onnx": model for precision, model in package.models.items()},
+        **package.compiled,
         "weights.safetensors": package.weights,
         "architecture.json": _json(_architecture(package)),
         **_measurements(package),

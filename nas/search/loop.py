@@ -17,7 +17,7 @@ import structlog
 from nas.architecture import Architecture
 from nas.devices.measurement import Measurement
 from nas.errors import CandidateFault, ControllerFault, NasError
-from nas.export.onnx import Artifact
+from nas.export.artifact import Artifact
 from nas.request import SearchRequest
 from nas.search.lanes import Ended, Lane, Lanes
 from nas.search.meter import Meter

@@ -31,7 +31,7 @@ from nas.errors import (
     PythonMissing,
     RuntimeMissing,
 )
-from nas.export.onnx import Artifact
+from nas.export.artifact import Artifact
 from nas.search.objectives import undecided
 from nas.store import attempts, measurements
 from nas.store.database import Database

@@ -20,8 +20,9 @@ from nas.data.windows import Windows, evaluation
 from nas.devices.fleet import Fleet
 from nas.devices.measurement import Measurement
 from nas.errors import CandidateFault, Conflict
-from nas.export.onnx import Artifact, export
+from nas.export.artifact import Artifact
 from nas.export.package import Checked, Package, pack
+from nas.export.targets import export, exporter_for, is_onnx, suffix
 from nas.models.forecaster import Shape
 from nas.models.training import predict, restore
 from nas.request import SearchRequest, Training
@@ -58,9 +59,13 @@ class Workshop:
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """One trained model in one precision, with its accuracy and the trainer's own answers."""
+    """One trained model in one precision, with its accuracy and the trainer's own answers.
+
+    ``onnx`` is the artifact itself, or beside an artifact for a runtime of another format the same network.
+    """
 
     artifact: Artifact
+    onnx: bytes
     validation: Scorecard
     test: Scorecard
     expected: NDArray[np.float32]
@@ -121,7 +126,8 @@ def make_student(
         architecture=architecture,
         panel=shop.panel,
         split=shop.split,
-        models={precision: form.artifact.model for precision, form in forms.items()},
+        models={precision: form.onnx for precision, form in forms.items()},
+        compiled=_compiled(forms),
         weights=weights,
         checks=checks,
         scorecards={p: {"validation": f.validation.to_dict(), "test": f.test.to_dict()} for p, f in forms.items()},
@@ -148,8 +154,9 @@ def trained_forms(
         model = restore(replace(architecture, precision=precision), Shape.of(panel, split.horizon), weights)
         artifact = export(model)
         expected = predict(model, verification_windows(panel, split, architecture.window))
-        cards = [judge(artifact.model, architecture.window, panel, split, part) for part in ("validation", "test")]
-        forms[precision] = Form(artifact, cards[0], cards[1], expected)
+        portable = artifact.model if is_onnx(architecture.runtime) else exporter_for("onnxruntime")(model).model
+        cards = [judge(portable, architecture.window, panel, split, part) for part in ("validation", "test")]
+        forms[precision] = Form(artifact, portable, cards[0], cards[1], expected)
     return forms
 
 
@@ -195,6 +202,16 @@ def _measured(form: Form, shop: Workshop) -> dict[str, Measurement]:
                 tier="thorough",
             )
     return found
+
+
+def _compiled(forms: Mapping[str, Form]) -> dict[str, bytes]:
+    """What other runtimes than onnxruntime read, by file name."""
+    runtimes = {precision: form.artifact.architecture.runtime for precision, form in forms.items()}
+    return {
+        f"model.{precision}{suffix(runtime)}": forms[precision].artifact.model
+        for precision, runtime in runtimes.items()
+        if not is_onnx(runtime)
+    }
 
 
 def _verified(form: Form, shop: Workshop) -> dict[str, Verification]:
