@@ -10,7 +10,7 @@ import sys
 import time
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
-from device_agents import energy, jobs, measure, protocol, runtimes, sensors, timing
+from device_agents import energy, installer, jobs, measure, protocol, runtimes, sensors, timing
 from device_agents.blobs import Blobs
 from device_agents.gate import Gate
 from device_agents.levels import Levels
@@ -91,6 +91,7 @@ class Agent:
             os.makedirs(self._blobs.folder, mode=0o700, exist_ok=True)
             self._lock = _locked(os.path.join(self._root, "lock"))
             self._blobs.prune()
+            installer.delete_agents(self._root, kept=os.path.basename(sys.argv[0]))
         return {"protocol": protocol.VERSION, "pid": os.getpid()}
 
     def _probe(self, _request: Dict[str, Any]) -> Dict[str, Any]:
