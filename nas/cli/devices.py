@@ -8,13 +8,15 @@ from typing import Annotated, Any
 
 import typer
 
-from nas.cli import show
+from nas.cli import install, show
 from nas.cli.searches import AsJson, service
 from nas.devices.device import Device
 from nas.devices.enrol import probe
 from nas.errors import HostKeyChanged, RequestError, RuntimeMissing
 
 app = typer.Typer(no_args_is_help=True)
+app.command("install")(install.install)
+app.command("remove")(install.remove)
 RUNTIME = "onnxruntime"
 
 
@@ -82,14 +84,6 @@ def probe_(name: Annotated[str, typer.Argument(help="Name of the device.")], jso
         show.as_json(facts)
         return
     show.rows(f"What {name} says of itself", ["fact", "value"], sorted(facts.items()))
-
-
-@app.command()
-def remove(name: Annotated[str, typer.Argument(help="Name of the device.")]) -> None:
-    """Forget a device; what it measured stays."""
-    with service() as client:
-        client.remove_device(name)
-    show.line(f"{name} is removed")
 
 
 def _expect_able(body: dict[str, Any], fingerprint: str | None) -> str:

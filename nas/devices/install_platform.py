@@ -82,7 +82,8 @@ def require_supported(platform: Platform) -> None:
     if platform.bits != 64:
         raise RuntimeMissing(
             f"{name} is 32-bit ({platform.machine}, with a {platform.bits}-bit Python), and no runtime has builds "
-            "for that; install a 64-bit system on it, such as the 64-bit Raspberry Pi OS (Pi 3, 4, 5 and Zero 2 W can run it)."
+            "for that; install a 64-bit system on it, such as the 64-bit Raspberry Pi OS (a Pi 3, 4, 5 or Zero 2 W can "
+            "run it)."
         )
     if platform.machine not in OLDEST_GLIBC:
         known = " and ".join(OLDEST_GLIBC)
@@ -106,6 +107,6 @@ def dotted(version: Version) -> str:
     return f"{version[0]}.{version[1]}"
 
 
-def _version(dotted: str) -> Version:
-    major, minor = re.findall(r"\d+", dotted)[:2]
+def _version(text: str) -> Version:
+    major, minor = re.findall(r"\d+", text)[:2]
     return int(major), int(minor)
