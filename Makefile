@@ -7,7 +7,7 @@ TORCH_INDEX ?=
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format schema sshd bench-measuring clean
+.PHONY: help demo test test-arm lint format schema sshd bench-measuring clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 26
@@ -17,6 +17,11 @@ demo: $(VENV)/.demo ## Run the main job on this computer: data, search, front, s
 
 test: $(VENV)/.dev sshd ## Run the tests
 	$(BIN)/pytest
+
+test-arm: $(VENV)/.dev sshd ## Run the tests on an emulated Arm board (needs root; its system is kept in /var/cache/edge-nas)
+	@command -v qemu-aarch64-static >/dev/null || test "$$(uname -m)" = aarch64 || { $(call APT,qemu-user-static); } || true
+	$(BIN)/python -m tests.arm.root
+	$(BIN)/pytest -m arm tests/arm
 
 lint: $(VENV)/.dev ## Run the linters, type checks and import contracts
 	$(BIN)/ruff check

@@ -38,7 +38,7 @@ class Pin:
 
 
 _TORCH = (
-    "torch==2.13.0",
+    "torch==2.13.0+cpu",
     "typing-extensions==4.15.0",
     "sympy==1.14.0",
     "mpmath==1.3.0",
@@ -47,7 +47,11 @@ _TORCH = (
     "markupsafe==3.0.3",
     "filelock==3.20.0",
     "fsspec==2025.10.0",
+    "ruamel.yaml==0.19.1",
+    "flatbuffers==25.12.19",
+    "tabulate==0.10.0",
 )
+"""executorch's Python runtime imports torch; a build without CUDA, which pip finds in an index that has such builds."""
 PINS: Mapping[str, tuple[Pin, ...]] = {
     "onnxruntime": (
         Pin(((3, 11), (3, 14)), (2, 28), ("onnxruntime==1.32.0",)),
