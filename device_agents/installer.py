@@ -96,7 +96,8 @@ def link(root: str, request: Dict[str, Any]) -> Dict[str, Any]:
         raise Problem("blob_missing", "The wheel %s is not on the device; send it again." % missing[0])
     path = ":".join(os.path.join(folder, sha) for sha in needed)
     words = ["#!/bin/sh", MARK + "the device's Python with the runtimes of this folder"]
-    words.append('PYTHONPATH=%s PYTHONNOUSERSITE=1 exec %s "$@"' % tuple(map(shlex.quote, (path, sys.executable))))
+    words.append("export PYTHONPATH=%s PYTHONNOUSERSITE=1 ORT_DISABLE_TELEMETRY=1" % shlex.quote(path))
+    words.append('exec %s "$@"' % shlex.quote(sys.executable))
     _write(os.path.join(root, RECORD), json.dumps(record, indent=1) + "\n", 0o600)
     _write(os.path.join(root, LAUNCHER), "\n".join(words) + "\n", 0o700)
     for name in _names(folder):
