@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import csv
 import hashlib
 import json
 import os
@@ -54,7 +55,7 @@ def look(root: str, _request: Dict[str, Any]) -> Dict[str, Any]:
         "executable": sys.executable,
         "root": root,
         "free_mb": shutil.disk_usage(root).free // 1000000,
-        "wheels": [name for name in _names(os.path.join(root, WHEELS)) if is_sha256(name)],
+        "wheels": [name for name in _names(os.path.join(root, WHEELS)) if _is_whole(os.path.join(root, WHEELS, name))],
         "runtimes": record,
     }
 
@@ -66,19 +67,19 @@ def unpack(root: str, request: Dict[str, Any]) -> Dict[str, Any]:
         raise Problem("bad_request", "A wheel is named %.80r; expected 64 lower-case hex digits." % (sha,))
     folder = os.path.join(root, WHEELS, sha)
     part, partly = folder + ".part", folder + ".unpacking"
-    if os.path.isdir(folder):
+    if _is_whole(folder):
         return {}
     if _digest(part) != sha:
         with contextlib.suppress(FileNotFoundError):
             os.remove(part)
         raise Problem("blob_corrupt", "The wheel %s arrived damaged and was deleted; send it again." % sha)
-    shutil.rmtree(partly, ignore_errors=True)
+    for leftover in (partly, folder):
+        shutil.rmtree(leftover, ignore_errors=True)
     with zipfile.ZipFile(part) as wheel:
         _expect_harmless(wheel)
         _expect_space(root, sum(entry.file_size for entry in wheel.infolist()))
         wheel.extractall(partly)
     _merge_data(partly)
-    os.sync()  # or a power cut soon after leaves files of the right name and no content
     os.rename(partly, folder)
     os.remove(part)
     return {}
@@ -161,6 +162,17 @@ def _merge_data(folder: str) -> None:
             source = os.path.join(folder, data, kind)
             for name in _names(source):
                 os.rename(os.path.join(source, name), os.path.join(folder, name))
+
+
+def _is_whole(folder: str) -> bool:
+    """Tell whether an unpacked wheel has all its files in full: a power cut soon after leaves some of them empty."""
+    records = [name for name in _names(folder) if name.endswith(".dist-info")]
+    try:
+        with open(os.path.join(folder, records[0], "RECORD"), encoding="utf-8", newline="") as file:
+            sizes = {row[0]: int(row[2]) for row in csv.reader(file) if row and row[2] and ".data/" not in row[0]}
+        return all(os.path.getsize(os.path.join(folder, name)) == size for name, size in sizes.items())
+    except (OSError, IndexError, ValueError):
+        return False
 
 
 def _record(root: str) -> Dict[str, List[str]]:

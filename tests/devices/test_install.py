@@ -103,6 +103,14 @@ def test_removing_keeps_what_others_put_there_and_names_it(device, cache, tmp_pa
     assert sorted(path.name for path in root.rglob("*")) == ["mine.whl", "notes.txt", "python", "wheels"]
 
 
+def test_a_file_that_a_power_cut_left_empty_is_put_back(device, cache, tmp_path):
+    put(device, cache)
+    module = next((tmp_path / "agent" / "wheels").glob("*/numpy/__init__.py"))
+    os.truncate(module, 0)
+    assert put(device, cache).sent == next(cache.glob("numpy*")).stat().st_size
+    assert module.stat().st_size > 0
+
+
 def test_a_deleted_launcher_is_made_anew(device, cache, tmp_path, monkeypatch):
     done = put(device, cache)
     (tmp_path / "agent" / "python").unlink()
