@@ -7,7 +7,7 @@ TORCH_INDEX ?=
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-arm lint format schema sshd bench-measuring clean
+.PHONY: help demo test test-arm lint format schema sshd bench-measuring bench-board clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 26
@@ -39,6 +39,12 @@ schema: $(VENV)/.dev ## Write the JSON schema of search spaces anew
 
 bench-measuring: $(VENV)/.dev sshd ## Measure what a candidate costs over SSH, beside its own run time
 	$(BIN)/python -m tests.benchmarks.measuring
+
+bench-board: $(VENV)/.dev ## Measure on a board of your own: HOST=… [USER= KEY= PORT= NAME= WHEEL= FINGERPRINT=]
+	@test -n "$(HOST)" || { echo "Name the board: make bench-board HOST=192.168.1.40 USER=pi" >&2; exit 2; }
+	$(BIN)/python -m tests.benchmarks.board "$(HOST)" $(if $(filter command,$(origin USER)),--user "$(USER)") $(if $(KEY),--key "$(KEY)") \
+	  $(if $(PORT),--port "$(PORT)") $(if $(NAME),--name "$(NAME)") $(if $(WHEEL),--wheel "$(WHEEL)") \
+	  $(if $(FINGERPRINT),--fingerprint "$(FINGERPRINT)")
 
 clean: ## Remove the virtual environment and what the demo wrote
 	rm -rf $(VENV) .nas build *.egg-info

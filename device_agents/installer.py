@@ -27,7 +27,7 @@ import sys
 import zipfile
 from typing import Any, Callable, Dict, List, Optional
 
-from device_agents.protocol import Problem, is_sha256
+from device_agents.protocol import Problem, is_job, is_sha256
 
 WHEELS = "wheels"
 RECORD = "runtimes.json"
@@ -112,7 +112,7 @@ def remove(root: str, _request: Dict[str, Any]) -> Dict[str, Any]:
     delete_agents(root)
     for folder in (os.path.join(root, name) for name in (WHEELS, "blobs", "results")):
         for name in _names(folder):
-            if is_sha256(name.partition(".")[0]):
+            if is_sha256(name.partition(".")[0]) or is_job(name.partition(".")[0]):
                 _delete(os.path.join(folder, name))
         with contextlib.suppress(OSError):
             os.rmdir(folder)
@@ -120,7 +120,7 @@ def remove(root: str, _request: Dict[str, Any]) -> Dict[str, Any]:
         if MARK in _head(path):
             os.remove(path)
     for name in _names(root):
-        if name in (RECORD, "lock") or _UPLOAD.fullmatch(name):
+        if name in (RECORD, "lock", "levels.json", "levels.json.part") or _UPLOAD.fullmatch(name):
             os.remove(os.path.join(root, name))
     left = sorted(_names(root))
     if not left:
