@@ -10,7 +10,7 @@ import sys
 import time
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
-from device_agents import energy, installer, jobs, measure, protocol, runtimes, sensors, timing
+from device_agents import energy, installer, jobs, listen, measure, protocol, runtimes, sensors, timing
 from device_agents.blobs import Blobs
 from device_agents.gate import Gate
 from device_agents.levels import Levels
@@ -66,6 +66,20 @@ class Agent:
         """Kill the fork servers; their children go with them."""
         while self._servers:
             self._servers.popitem()[1].close()
+
+    def release(self) -> None:
+        """Let go of the device and keep the fork servers: the next controller finds the runtimes imported."""
+        self.ended = False
+        if self._lock is not None:
+            fcntl.flock(self._lock, fcntl.LOCK_UN)  # the fork servers have it, too
+            os.close(self._lock)
+            self._lock = None
+
+    def attend(self, link: int) -> None:
+        """Serve one controller that called a warm agent; its end ends a running job."""
+        self._stdin = link
+        serve(self, link, link)
+        self.release()
 
     def _result(self, verb: str, request: Dict[str, Any]) -> Dict[str, Any]:
         if verb != "hello" and self._lock is None:
@@ -222,10 +236,8 @@ def serve(agent: Agent, stdin: int, stdout: int) -> None:
                     reply = reply[os.write(stdout, reply) :]
                 if agent.ended:
                     return
-    except (Hangup, BrokenPipeError):
+    except (Hangup, BrokenPipeError, ConnectionResetError):
         return
-    finally:
-        agent.close()
 
 
 def main(arguments: Optional[List[str]] = None) -> None:
@@ -233,8 +245,17 @@ def main(arguments: Optional[List[str]] = None) -> None:
     parser = argparse.ArgumentParser(prog="agent.pyz", description="Measures models on this device; see PROTOCOL.md.")
     parser.add_argument("--root", required=True, help="folder for blobs and the lock")
     parser.add_argument("--sysroot", default="/", help="prefix of /proc and /sys, for scripted sensors")
+    parser.add_argument("--listen", action="store_true", help="stay warm: wait for controllers on a socket there")
     options = parser.parse_args(arguments)
     replies = os.dup(1)
     os.dup2(2, 1)
     sys.stdout = sys.stderr
-    serve(Agent(os.path.abspath(options.root), options.sysroot, stdin=0), 0, replies)
+    root = os.path.abspath(options.root)
+    agent = Agent(root, options.sysroot, stdin=0)
+    try:
+        if options.listen:
+            listen.listen(root, agent.attend)
+        elif not listen.pass_on(root, 0, replies):
+            serve(agent, 0, replies)
+    finally:
+        agent.close()

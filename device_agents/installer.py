@@ -23,6 +23,7 @@ import re
 import shlex
 import shutil
 import struct
+import subprocess
 import sys
 import zipfile
 from typing import Any, Callable, Dict, List, Optional
@@ -40,6 +41,7 @@ SPARE_BYTES = 50 * 1000 * 1000
 """What stays free on the device's disk."""
 
 _AGENT = re.compile(r"agent-[0-9a-f]{64}\.pyz")
+_SOCKET = re.compile(r"agent-[0-9a-f]{12}\.sock")
 _UPLOAD = re.compile(r"([0-9a-f]{64}|agent-[0-9a-f]{64}\.pyz)\.\d+\.part")
 
 
@@ -107,8 +109,46 @@ def link(root: str, request: Dict[str, Any]) -> Dict[str, Any]:
     return {"launcher": os.path.join(root, LAUNCHER)}
 
 
+def warm(_root: str, request: Dict[str, Any]) -> Dict[str, Any]:
+    """Give the agent to the user's own systemd, which starts it now and whenever the user's services start."""
+    path = os.path.expanduser(os.path.join("~", UNIT))
+    if os.path.exists(path) and MARK not in _head(path):
+        raise Problem("device_broken", "There is a unit %s that is not ours; it was left as it is." % path)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    _write(path, request["unit"], 0o600)
+    for words in (["daemon-reload"], ["enable", os.path.basename(path)], ["restart", os.path.basename(path)]):
+        said = _systemctl(words)
+        if said:
+            os.remove(path)
+            raise Problem("device_broken", "The user's systemd cannot %s the warm agent (%s)." % (words[0], said))
+    return {}
+
+
+def _systemctl(words: List[str]) -> str:
+    """Ask the user's systemd; return what went wrong, nothing if it went well."""
+    here = dict(os.environ)
+    here.setdefault("XDG_RUNTIME_DIR", "/run/user/%d" % os.getuid())  # not every SSH login sets it
+    try:
+        done = subprocess.run(
+            ["systemctl", "--user", *words],  # noqa: S607 # where it lies differs between systems
+            env=here,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=30,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return str(error)
+    return "" if done.returncode == 0 else done.stdout.decode(errors="replace").strip()[-200:] or "it said nothing"
+
+
 def remove(root: str, _request: Dict[str, Any]) -> Dict[str, Any]:
     """Delete what we put on the device, and the folder unless it holds something else; that is named."""
+    unit = os.path.expanduser(os.path.join("~", UNIT))
+    if "--root %s --listen" % root in _head(unit):  # another folder's unit is not this one's to take away
+        _systemctl(["disable", "--now", os.path.basename(unit)])
+        os.remove(unit)
+        _systemctl(["daemon-reload"])
     delete_agents(root)
     for folder in (os.path.join(root, name) for name in (WHEELS, "blobs", "results")):
         for name in _names(folder):
@@ -116,11 +156,14 @@ def remove(root: str, _request: Dict[str, Any]) -> Dict[str, Any]:
                 _delete(os.path.join(folder, name))
         with contextlib.suppress(OSError):
             os.rmdir(folder)
-    for path in (os.path.join(root, LAUNCHER), os.path.expanduser(os.path.join("~", UNIT))):
-        if MARK in _head(path):
-            os.remove(path)
+    if MARK in _head(os.path.join(root, LAUNCHER)):
+        os.remove(os.path.join(root, LAUNCHER))
     for name in _names(root):
-        if name in (RECORD, "lock", "levels.json", "levels.json.part") or _UPLOAD.fullmatch(name):
+        if (
+            name in (RECORD, "lock", "levels.json", "levels.json.part")
+            or _SOCKET.fullmatch(name)
+            or _UPLOAD.fullmatch(name)
+        ):
             os.remove(os.path.join(root, name))
     left = sorted(_names(root))
     if not left:
@@ -129,9 +172,13 @@ def remove(root: str, _request: Dict[str, Any]) -> Dict[str, Any]:
 
 
 def delete_agents(root: str, kept: Optional[str] = None) -> None:
-    """Delete every agent's file but ``kept``. Only for whom holds the device: no other agent works then."""
+    """Delete the agents' files; with ``kept`` all but that one and those that are kept warm.
+
+    Only for whom holds the device: no other agent works then.
+    """
     for name in _names(root):
-        if _AGENT.fullmatch(name) and name != kept:
+        listens = os.path.exists(os.path.join(root, name[:18] + ".sock"))
+        if _AGENT.fullmatch(name) and (kept is None or not (name == kept or listens)):
             os.remove(os.path.join(root, name))
 
 
@@ -201,7 +248,7 @@ def _names(folder: str) -> List[str]:
 def _head(path: str) -> str:
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read(200)
+            return file.read(10000)
     except (OSError, IsADirectoryError):
         return ""
 
@@ -232,6 +279,7 @@ VERBS: Dict[str, Callable[[str, Dict[str, Any]], Dict[str, Any]]] = {
     "look": look,
     "unpack": unpack,
     "link": link,
+    "warm": warm,
     "remove": remove,
 }
 

@@ -28,6 +28,7 @@ def install(
     wheel: Annotated[list[Path] | None, typer.Option(help="A build of your own, such as one for its GPU.")] = None,
     python: Annotated[str | None, typer.Option(help="Interpreter there, if not the one of its enrolment.")] = None,
     offline: Annotated[bool, typer.Option(help="Use no network: wheels come from --wheel and the cache.")] = False,
+    warm: Annotated[bool, typer.Option(help="Keep the agent running there, by the user's own systemd.")] = False,
     json: AsJson = False,
 ) -> None:
     """Put an inference runtime on a device, which needs no network and no pip for it."""
@@ -38,7 +39,7 @@ def install(
         device = Device(**{**row, "python": python or row["python"]})
         cache = Settings.from_environment().folder / "cache" / "wheels"
         with _bars() as report:
-            done = put(device, runtime, cache, own=wheel or [], offline=offline, report=report)
+            done = put(device, runtime, cache, own=wheel or [], offline=offline, warm=warm, report=report)
         client.replace_device({**row, "python": done.device.python})
     if json:
         show.as_json(

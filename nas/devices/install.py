@@ -6,11 +6,13 @@ import contextlib
 import hashlib
 import json
 import posixpath
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from device_agents import protocol
 from nas.devices import wheels
 from nas.devices.agent_file import agent_file
 from nas.devices.device import Device
@@ -60,6 +62,7 @@ def install(
     *,
     own: Iterable[Path] = (),
     offline: bool = False,
+    warm: bool = False,
     report: Report = lambda _name, _done, _size: None,
 ) -> Installed:
     """Install a runtime on a device; doing it again mends what is broken and sends nothing that is there.
@@ -70,6 +73,7 @@ def install(
         cache: Folder here for the wheels.
         own: Wheels that the user supplies in place of the usual ones.
         offline: Take wheels from ``own`` and ``cache`` only.
+        warm: Keep the agent running there by the user's own systemd, so that nothing needs to be started or imported.
         report: Follows the upload.
 
     Raises:
@@ -92,6 +96,8 @@ def install(
             folder.bring(path, sha, report)
         launcher = folder.ask("link", {"runtime": runtime, "wheels": digests}, QUICK_S)["launcher"]
         folder.expect_import(launcher, runtime)
+        if warm:
+            folder.ask("warm", {"unit": unit(found["root"], launcher)}, QUICK_S)
     ready = replace(device, python=launcher)
     names, sent = tuple(path.name for path in files), sum(path.stat().st_size for path, _ in new)
     return Installed(ready, runtime, names, sent, probe(ready))
@@ -107,6 +113,20 @@ def uninstall(device: Device) -> list[str]:
     with _opened(device) as folder:
         left: list[str] = folder.ask("remove", {}, UNPACK_S)["left"]
         return left
+
+
+def unit(root: str, launcher: str) -> str:
+    """The systemd unit of a warm agent, for a folder on a device.
+
+    Raises:
+        RequestError: The folder's name has letters that systemd reads in a way of its own.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9/._+@-]+", root):
+        raise RequestError(f"The folder {root} cannot stand in a systemd unit; choose a name of letters and digits.")
+    text = (Path(protocol.__file__).parent / "systemd" / "nas-agent.service").read_text()
+    for name, value in (("root", root), ("launcher", launcher), ("agent", f"{root}/{agent_file().name}")):
+        text = text.replace(f"{{{name}}}", value)
+    return text
 
 
 def launcher_of(device: Device) -> str:

@@ -67,7 +67,8 @@ def test_it_is_known_for_what_it_is(fleet):
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
 def test_its_measurement_is_complete_and_never_valid(fleet, artifacts, precision):
-    measured = fleet.measure("arm", artifacts[precision].model, artifacts[precision].inputs)
+    artifact = artifacts[precision]  # other work of this computer is not what is tested here
+    measured = fleet.measure("arm", artifact.model, artifact.inputs, beside_load=True)
     assert measured.p50.ms > 0
     assert measured.peak_memory_mb > 0
     assert measured.emulated
