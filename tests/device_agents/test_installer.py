@@ -11,6 +11,12 @@ from nas.devices.agent_file import agent_file
 from nas.devices.install import unit
 from nas.errors import RequestError
 
+SYSTEMCTL = """\
+#!/bin/sh
+echo "$@" >> {folder}/said
+cat {folder}/trouble 2>/dev/null && exit 1
+exit 0
+"""
 UNIT = ".config/systemd/user/nas-agent.service"
 
 
@@ -23,7 +29,7 @@ def ask(tmp_path):
     path = root / agent_file().name
     path.write_bytes(agent_file().content)
     systemctl = tools / "systemctl"
-    systemctl.write_text(
+    systemctl.write_text(SYSTEMCTL.format(folder=tmp_path))
         f'#!/bin/sh\necho "$@" >> {tmp_path}/said\ncat {tmp_path}/trouble 2>/dev/null && exit 1\nexit 0\n'
     )
     systemctl.chmod(0o755)
