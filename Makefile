@@ -8,7 +8,7 @@ TORCH_INDEX ?=
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format schema litert sshd bench-measuring clean
+.PHONY: help demo test test-arm lint format schema litert sshd bench-measuring bench-board clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 26
@@ -18,6 +18,11 @@ demo: $(VENV)/.demo ## Run the main job on this computer: data, search, front, s
 
 test: $(VENV)/.dev $(LITERT)/.ready sshd ## Run the tests
 	$(BIN)/pytest
+
+test-arm: $(VENV)/.dev sshd ## Run the tests on an emulated Arm board (needs root; its system is kept in /var/cache/edge-nas)
+	@command -v qemu-aarch64-static >/dev/null || test "$$(uname -m)" = aarch64 || { $(call APT,qemu-user-static); } || true
+	$(BIN)/python -m tests.arm.root
+	$(BIN)/pytest -m arm tests/arm
 
 lint: $(VENV)/.dev ## Run the linters, type checks and import contracts
 	$(BIN)/ruff check
@@ -37,6 +42,12 @@ litert: $(LITERT)/.ready ## Install LiteRT's converter into an environment of it
 
 bench-measuring: $(VENV)/.dev sshd ## Measure what a candidate costs over SSH, beside its own run time
 	$(BIN)/python -m tests.benchmarks.measuring
+
+bench-board: $(VENV)/.dev ## Measure on a board of your own: HOST=… [USER= KEY= PORT= NAME= WHEEL= FINGERPRINT=]
+	@test -n "$(HOST)" || { echo "Name the board: make bench-board HOST=192.168.1.40 USER=pi" >&2; exit 2; }
+	$(BIN)/python -m tests.benchmarks.board "$(HOST)" $(if $(filter command,$(origin USER)),--user "$(USER)") $(if $(KEY),--key "$(KEY)") \
+	  $(if $(PORT),--port "$(PORT)") $(if $(NAME),--name "$(NAME)") $(if $(WHEEL),--wheel "$(WHEEL)") \
+	  $(if $(FINGERPRINT),--fingerprint "$(FINGERPRINT)")
 
 clean: ## Remove the virtual environment and what the demo wrote
 	rm -rf $(VENV) $(LITERT) .nas build *.egg-info

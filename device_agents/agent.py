@@ -10,7 +10,7 @@ import sys
 import time
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
-from device_agents import energy, jobs, measure, protocol, runtimes, sensors, timing
+from device_agents import energy, installer, jobs, listen, measure, protocol, runtimes, sensors, timing
 from device_agents.blobs import Blobs
 from device_agents.gate import Gate
 from device_agents.levels import Levels
@@ -67,6 +67,20 @@ class Agent:
         while self._servers:
             self._servers.popitem()[1].close()
 
+    def release(self) -> None:
+        """Let go of the device and keep the fork servers: the next controller finds the runtimes imported."""
+        self.ended = False
+        if self._lock is not None:
+            fcntl.flock(self._lock, fcntl.LOCK_UN)  # the fork servers have it, too
+            os.close(self._lock)
+            self._lock = None
+
+    def attend(self, link: int) -> None:
+        """Serve one controller that called a warm agent; its end ends a running job."""
+        self._stdin = link
+        serve(self, link, link)
+        self.release()
+
     def _result(self, verb: str, request: Dict[str, Any]) -> Dict[str, Any]:
         if verb != "hello" and self._lock is None:
             raise Problem("hello_first", "The first request is %s; expected hello with the version." % verb)
@@ -91,6 +105,7 @@ class Agent:
             os.makedirs(self._blobs.folder, mode=0o700, exist_ok=True)
             self._lock = _locked(os.path.join(self._root, "lock"))
             self._blobs.prune()
+            installer.delete_agents(self._root, kept=os.path.basename(sys.argv[0]))
         return {"protocol": protocol.VERSION, "pid": os.getpid()}
 
     def _probe(self, _request: Dict[str, Any]) -> Dict[str, Any]:
@@ -221,10 +236,8 @@ def serve(agent: Agent, stdin: int, stdout: int) -> None:
                     reply = reply[os.write(stdout, reply) :]
                 if agent.ended:
                     return
-    except (Hangup, BrokenPipeError):
+    except (Hangup, BrokenPipeError, ConnectionResetError):
         return
-    finally:
-        agent.close()
 
 
 def main(arguments: Optional[List[str]] = None) -> None:
@@ -232,8 +245,17 @@ def main(arguments: Optional[List[str]] = None) -> None:
     parser = argparse.ArgumentParser(prog="agent.pyz", description="Measures models on this device; see PROTOCOL.md.")
     parser.add_argument("--root", required=True, help="folder for blobs and the lock")
     parser.add_argument("--sysroot", default="/", help="prefix of /proc and /sys, for scripted sensors")
+    parser.add_argument("--listen", action="store_true", help="stay warm: wait for controllers on a socket there")
     options = parser.parse_args(arguments)
     replies = os.dup(1)
     os.dup2(2, 1)
     sys.stdout = sys.stderr
-    serve(Agent(os.path.abspath(options.root), options.sysroot, stdin=0), 0, replies)
+    root = os.path.abspath(options.root)
+    agent = Agent(root, options.sysroot, stdin=0)
+    try:
+        if options.listen:
+            listen.listen(root, agent.attend)
+        elif not listen.pass_on(root, 0, replies):
+            serve(agent, 0, replies)
+    finally:
+        agent.close()

@@ -51,12 +51,15 @@ class Sshd:
             make_key(self.folder / name)
         with socket.create_server(("127.0.0.1", self.port)) as probe:
             self.port = probe.getsockname()[1]
-        (self.folder / "config").write_text(CONFIG.format(port=self.port, folder=self.folder, extra=self.extra))
+        (self.folder / "config").write_text(self.config())
         if os.getuid() == 0:
             Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # sshd's privilege separation wants it
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen([SSHD, "-D", "-e", "-f", self.folder / "config"], stderr=log)
         self._wait_until_it_answers()
+
+    def config(self) -> str:
+        return CONFIG.format(port=self.port, folder=self.folder, extra=self.extra)
 
     def _wait_until_it_answers(self) -> None:
         for _ in range(200):

@@ -6,13 +6,15 @@ from typing import Annotated
 
 import typer
 
-from nas.cli import enrol, show
+from nas.cli import enrol, install, show
 from nas.cli.searches import AsJson, service
 from nas.errors import RequestError
 
 app = typer.Typer(no_args_is_help=True)
 app.command("add")(enrol.add)
 app.command("import")(enrol.import_)
+app.command("install")(install.install)
+app.command("remove")(install.remove)
 
 
 @app.command("list")
@@ -63,14 +65,6 @@ def undrain(name: Annotated[str, typer.Argument(help="Name of the device.")], js
     with service() as client:
         found = client.undrain_device(name)
     show.as_json(found) if json else show.line(f"{name} gets work again as soon as it answers")
-
-
-@app.command()
-def remove(name: Annotated[str, typer.Argument(help="Name of the device.")]) -> None:
-    """Forget a device; what it measured stays."""
-    with service() as client:
-        client.remove_device(name)
-    show.line(f"{name} is removed")
 
 
 def _way(device: show.Json) -> str:

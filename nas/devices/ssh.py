@@ -10,7 +10,7 @@ import shlex
 import stat
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, BinaryIO
 
 import paramiko
 
@@ -24,6 +24,8 @@ TRANSFER_S = 20.0
 """Seconds that one SFTP request or a command that we wait for may stay without an answer."""
 QUIET_S = 8.0
 """Seconds without a word from the agent after which the device is asked whether it is still there."""
+CHUNK = 32768
+"""Bytes of one SFTP write: what every server takes."""
 
 _INSTALL = (
     "import hashlib, os, sys; part, path, sha = sys.argv[1:]; "
@@ -66,6 +68,37 @@ class SshSession(LineSession):
             part = _upload(self._sftp, path, blob)
             self._sftp.posix_rename(part, path)
 
+    def upload(self, path: str, source: BinaryIO, report: Callable[[int], None]) -> None:
+        """Write a file below the device's folder; one that is there already is taken for an earlier part of it.
+
+        Args:
+            path: Where, below the folder; nothing looks at the content before it has been verified.
+            source: What; read from where the device's file ends.
+            report: Told how many bytes are there, again and again.
+        """
+        path = posixpath.join(self._device.root, path)
+        with _plain_faults(self._device):
+            _make_folders(self._sftp, posixpath.dirname(path))
+            with self._sftp.open(path, "ab") as file:
+                file.set_pipelined(True)
+                done = source.seek(file.stat().st_size or 0)
+                while chunk := source.read(CHUNK):
+                    file.write(chunk)
+                    done += len(chunk)
+                    report(done)
+
+    def command(self, words: list[str], stdin: bytes, deadline_s: float) -> tuple[int | None, bytes, str]:
+        """Run a command beside the agent; return its exit status, its stdout and the tail of its stderr."""
+        end = time.monotonic() + deadline_s
+        with _plain_faults(self._device):
+            pipe, said = _Exec(self._way.end, words), b""
+            pipe.send(stdin)
+            pipe.end()
+            while chunk := pipe.receive(max(0.0, end - time.monotonic())):
+                said += chunk
+            status, tail = pipe.ending()
+        return status, said, tail
+
 
 @contextlib.contextmanager
 def _plain_faults(device: Device) -> Iterator[None]:
@@ -106,15 +139,19 @@ def _prepare_folder(sftp: paramiko.SFTPClient, root: str, agent: AgentFile) -> t
     try:
         known = sftp.listdir(blobs)
     except FileNotFoundError:
-        for folder in [blobs[:end] for end in range(1, len(blobs)) if blobs[end] == "/"] + [blobs]:
-            if not _is_folder(sftp, folder):
-                sftp.mkdir(folder, 0o700)
+        _make_folders(sftp, blobs)
         return [], False
     try:
         size = sftp.stat(posixpath.join(root, agent.name)).st_size
     except FileNotFoundError:
         size = None
     return known, size == len(agent.content)
+
+
+def _make_folders(sftp: paramiko.SFTPClient, path: str) -> None:
+    for folder in [path[:end] for end in range(1, len(path)) if path[end] == "/"] + [path]:
+        if not _is_folder(sftp, folder):
+            sftp.mkdir(folder, 0o700)
 
 
 def _is_folder(sftp: paramiko.SFTPClient, path: str) -> bool:
@@ -161,6 +198,10 @@ class _Exec:
     def send(self, data: bytes) -> None:
         self._channel.settimeout(TRANSFER_S)
         self._channel.sendall(data)
+
+    def end(self) -> None:
+        """Say that nothing more comes on its stdin."""
+        self._channel.shutdown_write()
 
     def receive(self, timeout_s: float) -> bytes:
         """As in ``Pipe``; stderr is read along, so that the device never waits for it to be."""

@@ -12,8 +12,11 @@ import argparse
 import csv
 import datetime
 import json
+import os
 import sys
 from pathlib import Path
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # from 1.29 on onnxruntime reports to its maker otherwise
 
 import numpy as np
 import onnxruntime

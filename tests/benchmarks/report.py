@@ -9,6 +9,7 @@ import subprocess
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 FOLDER = Path(__file__).parents[2] / "results" / "benchmarks"
 PACKAGES = ("torch", "onnxruntime", "optuna", "paramiko", "numpy")
@@ -26,8 +27,8 @@ class Figure:
     note: str = ""
 
 
-def write(name: str, introduction: str, figures: list[Figure]) -> None:
-    """Write NAME.json and NAME.md, and print the latter."""
+def write(name: str, introduction: str, figures: list[Figure], device: dict[str, Any] | None = None) -> None:
+    """Write NAME.json and NAME.md, and print the latter; ``device`` is what the measuring one says of itself."""
     environment = {
         "cpu": _cpu(),
         "cores": os.cpu_count(),
@@ -36,6 +37,7 @@ def write(name: str, introduction: str, figures: list[Figure]) -> None:
         "packages": {package: version(package) for package in PACKAGES},
         "load_average": [round(load, 2) for load in os.getloadavg()],
         "commit": _commit(),
+        **({"device": device} if device else {}),
     }
     report = {"name": name, "environment": environment, "figures": [asdict(figure) for figure in figures]}
     FOLDER.mkdir(parents=True, exist_ok=True)
