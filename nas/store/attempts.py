@@ -7,12 +7,14 @@ from sqlalchemy import Connection, RowMapping, insert, select, update
 from nas.errors import NotFound
 from nas.store import tables, trials, work
 from nas.store.database import Database
+from nas.store.outages import retried
 from nas.store.rows import Attempt, Search, as_row
 from nas.store.states import ATTEMPT_MOVES, AttemptState, check_move
 
 _table = tables.attempts
 
 
+@retried
 def lease(db: Database, search_id: int, number: int, *, token: int, device: str) -> Attempt:
     """Begin the next attempt of a trial, and count it there.
 
@@ -41,6 +43,7 @@ def lease(db: Database, search_id: int, number: int, *, token: int, device: str)
         return as_row(Attempt, _find(connection, search_id, number, attempt))
 
 
+@retried
 def close(db: Database, held: Attempt, state: AttemptState, reason: str | None = None) -> Attempt:
     """End an attempt, if it is still ours; the same end again is fine.
 
@@ -66,6 +69,7 @@ def close(db: Database, held: Attempt, state: AttemptState, reason: str | None =
         return as_row(Attempt, _find(connection, held.search_id, held.number, held.attempt))
 
 
+@retried
 def of_trial(db: Database, search_id: int, number: int) -> list[Attempt]:
     """All attempts of one trial, first to last."""
     rows = select(_table).where(_table.c.search_id == search_id, _table.c.number == number).order_by(_table.c.attempt)

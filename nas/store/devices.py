@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from nas.errors import Conflict, NotFound
 from nas.store import tables
 from nas.store.database import Database
+from nas.store.outages import retried
 from nas.store.rows import Device, Json, as_row
 from nas.store.states import DEVICE_MOVES, DeviceState, WorkState, check_move
 
@@ -59,6 +60,7 @@ class DeviceChanges(TypedDict, total=False):
     seen_at: datetime
 
 
+@retried
 def create(db: Database, *, name: str, transport: str, **reach: Unpack[Reach]) -> Device:
     """Enrol a device; it is offline until a controller has probed it.
 
@@ -77,6 +79,7 @@ def create(db: Database, *, name: str, transport: str, **reach: Unpack[Reach]) -
         ) from error
 
 
+@retried
 def replace(db: Database, *, name: str, transport: str, **reach: Unpack[Reach]) -> Device:
     """Enrol a device anew under its name: another address, key or host key; searches that use it go on.
 
@@ -90,6 +93,7 @@ def replace(db: Database, *, name: str, transport: str, **reach: Unpack[Reach]) 
         return as_row(Device, _find(connection, name))
 
 
+@retried
 def get(db: Database, name: str) -> Device:
     """Read one device.
 
@@ -100,6 +104,7 @@ def get(db: Database, name: str) -> Device:
         return as_row(Device, _find(connection, name))
 
 
+@retried
 def enrolled(db: Database) -> list[Device]:
     """All devices, by name."""
     with db.read() as connection:
@@ -107,6 +112,7 @@ def enrolled(db: Database) -> list[Device]:
         return [as_row(Device, row) for row in rows]
 
 
+@retried
 def save(db: Database, name: str, **changes: Unpack[DeviceChanges]) -> Device:
     """Store what was learned about a device, and move it to another state.
 
@@ -124,6 +130,7 @@ def save(db: Database, name: str, **changes: Unpack[DeviceChanges]) -> Device:
         return as_row(Device, _find(connection, name))
 
 
+@retried
 def remove(db: Database, name: str) -> None:
     """Forget a device; what it measured stays.
 

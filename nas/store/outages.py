@@ -1,0 +1,92 @@
+"""A database server that goes away for a while: whole transactions are carried out again once it is back."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from nas.errors import ControllerFault
+
+PATIENCE_S = 60.0
+"""Seconds that a database may be away, crash recovery included, before its absence becomes a fault."""
+_FIRST_PAUSE_S = 0.1
+_LONGEST_PAUSE_S = 2.0
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def retried(verb: Callable[P, R]) -> Callable[P, R]:
+    """Carry a verb out again from its beginning while the database is away.
+
+    Every verb of the store is one transaction: cut short it left nothing, and a commit whose answer got
+    lost is asked after (``was_committed``), so that none is carried out twice.
+
+    Raises:
+        ControllerFault: The database stayed away for ``PATIENCE_S``.
+    """
+
+    @functools.wraps(verb)
+    def patient(*given: P.args, **named: P.kwargs) -> R:
+        return patiently(lambda: verb(*given, **named))
+
+    return patient
+
+
+def patiently(step: Callable[[], R]) -> R:
+    """Call ``step`` until the database is not away any more; see ``retried``.
+
+    Raises:
+        ControllerFault: The database stayed away for ``PATIENCE_S``.
+    """
+    end, pause = time.monotonic() + PATIENCE_S, _FIRST_PAUSE_S
+    while True:
+        try:
+            return step()
+        except DBAPIError as error:
+            if not is_away(error):
+                raise
+            if time.monotonic() >= end:
+                raise ControllerFault(
+                    f"The database did not answer for {PATIENCE_S:g} s: {first_line(error.orig)}; "
+                    "check that it is running and reachable."
+                ) from error
+        time.sleep(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE_S)
+
+
+def is_away(error: DBAPIError) -> bool:
+    """Whether the server broke off the connection or takes none, rather than refused a statement.
+
+    SQLite's errors are never of this kind: its file waits for its turn (``busy_timeout``).
+    """
+    refused = isinstance(error, OperationalError) and getattr(error.orig, "sqlstate", "") is None
+    return refused or error.connection_invalidated
+
+
+def was_committed(engine: Engine, transaction: str) -> bool:
+    """What became of a transaction whose commit got no answer (PostgreSQL), once the server can tell.
+
+    Args:
+        engine: The database.
+        transaction: Its id, as ``pg_current_xact_id()`` gave it.
+    """
+
+    def status() -> str:
+        with engine.connect() as connection:
+            question = text("SELECT pg_xact_status(CAST(:id AS xid8))")
+            return str(connection.execute(question, {"id": transaction}).scalar_one())
+
+    while (found := patiently(status)) == "in progress":  # the server has not noticed yet that we are cut off
+        time.sleep(_FIRST_PAUSE_S)
+    return found == "committed"
+
+
+def first_line(error: object) -> str:
+    """The first line of what a driver says, without its full stop."""
+    return str(error).partition("\n")[0].rstrip(".")
