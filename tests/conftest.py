@@ -1,6 +1,6 @@
 """Fixtures that several rooms share."""
 
-from beds.postgres import own_postgres, postgres
+from beds.postgres import postgres
 from sshd import fresh_sshd, sshd
 
-__all__ = ["fresh_sshd", "own_postgres", "postgres", "sshd"]
+__all__ = ["fresh_sshd", "postgres", "sshd"]

@@ -104,6 +104,9 @@ def open_database(settings: Settings) -> Database:
             f"The database {engine.url.render_as_string()} cannot be opened: {first_line(error.orig)}; "
             "check that it exists, is a database and may be written."
         ) from error
+    except ControllerFault:
+        database.close()
+        raise
     return database
 
 

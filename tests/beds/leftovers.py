@@ -1,4 +1,4 @@
-"""What a bed leaves on the machine carries the number of its process, so that a killed run is cleaned up by the next."""
+"""What a bed lays out carries the number of its process, so that a killed run is cleaned up by the next one."""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+
 from beds.leftovers import fresh_folder
 
 TEMPLATE = "migrated"
@@ -105,17 +106,14 @@ class Postgres:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
-    """A server for the whole run, with the database ``migrated`` to copy from."""
-    yield from _served()
+    """A server for the whole run, with the database ``TEMPLATE`` to copy from."""
+    with served() as server:
+        yield server
 
 
-@pytest.fixture
-def own_postgres() -> Iterator[Postgres]:
-    """A server that a test may kill."""
-    yield from _served()
-
-
-def _served() -> Iterator[Postgres]:
+@contextmanager
+def served() -> Iterator[Postgres]:
+    """A server of one's own, to be killed at will."""
     folder = programs()
     if folder is None:
         pytest.skip("PostgreSQL's server is not installed; install it with `apt-get install postgresql`")
