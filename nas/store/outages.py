@@ -65,8 +65,11 @@ def is_away(error: DBAPIError) -> bool:
 
     SQLite's errors are never of this kind: its file waits for its turn (``busy_timeout``).
     """
-    refused = isinstance(error, OperationalError) and getattr(error.orig, "sqlstate", "") is None
-    return refused or error.connection_invalidated
+    if error.connection_invalidated:
+        return True
+    # PostgreSQL's classes 08 (connection) and 57P (shutdown); no state at all: no server answered.
+    state = getattr(error.orig, "sqlstate", "")
+    return isinstance(error, OperationalError) and (state is None or state.startswith(("08", "57P")))
 
 
 def was_committed(engine: Engine, transaction: str) -> bool:

@@ -91,7 +91,7 @@ def test_a_commit_without_an_answer_counts_once(db, held, propose, monkeypatch, 
 
 
 def test_a_heartbeat_outlives_an_outage_and_nobody_takes_the_work_meanwhile(server, settings, db, held):
-    ttl = 1.0
+    ttl = 2.0
     other, over, taken = open_database(settings), threading.Event(), []
 
     def watch():
@@ -101,14 +101,16 @@ def test_a_heartbeat_outlives_an_outage_and_nobody_takes_the_work_meanwhile(serv
             over.wait(0.02)
 
     watching = threading.Thread(target=watch)
-    with leases.Heartbeat(db, held, ttl=ttl) as heartbeat:
-        watching.start()
-        time.sleep(ttl)
-        server.stop()
-        time.sleep(1.5 * ttl)  # longer than a lease may stand still
-        server.start()
-        time.sleep(2 * ttl)
-        assert not heartbeat.lost
+    watching.start()
+    try:
+        with leases.Heartbeat(db, held, ttl=ttl) as heartbeat:
+            time.sleep(ttl / 2)
+            server.stop()
+            time.sleep(1.5 * ttl)  # longer than a lease may stand still
+            server.start()
+            time.sleep(ttl)
+            assert not heartbeat.lost
+    finally:
         over.set()
         watching.join()
     other.close()
