@@ -41,6 +41,7 @@ class Board(Sshd):
         name: What its device is called.
         namespace: Its network.
         group: Its processes, and what they may take.
+        claims_mb: Memory that it says it has, in MiB.
         disk_kb: Size of the disk that its root folder lies on; 0 is this computer's.
         behind: The board that one has to go through to reach it.
     """
@@ -48,7 +49,7 @@ class Board(Sshd):
     name: str = ""
     namespace: Namespace = field(default=None, repr=False)  # type: ignore[assignment] # always given
     group: Group = field(default=None, repr=False)  # type: ignore[assignment] # always given
-    memory_mb: int = 0
+    claims_mb: int = 0
     disk_kb: int = 0
     behind: Board | None = field(default=None, repr=False)
 
@@ -146,7 +147,7 @@ class Board(Sshd):
         facts = {
             "proc/sys/kernel/random/boot_id": str(uuid.uuid4()),
             "proc/sys/kernel/osrelease": "6.1-bed",
-            "proc/meminfo": f"MemTotal: {self.memory_mb << 10} kB",
+            "proc/meminfo": f"MemTotal: {self.claims_mb << 10} kB",
             "proc/cpuinfo": "model name : bed",
             "proc/device-tree/model": "Test bed",
         }
@@ -179,7 +180,14 @@ class Beds:
         self._boards: list[Board] = []
 
     def board(
-        self, name: str, *, cpus: float = 1.0, memory_mb: int = 512, disk_kb: int = 0, behind: Board | None = None
+        self,
+        name: str,
+        *,
+        cpus: float = 1.0,
+        memory_mb: int = 512,
+        claims_mb: int = 0,
+        disk_kb: int = 0,
+        behind: Board | None = None,
     ) -> Board:
         """Build a board and switch it on.
 
@@ -187,6 +195,7 @@ class Beds:
             name: What its device is called.
             cpus: Cores that it may keep busy.
             memory_mb: Resident memory of all its processes, in MiB.
+            claims_mb: Memory that it says it has; 0: the truth.
             disk_kb: Size of its own disk; 0 shares this computer's.
             behind: Reached only through this board.
         """
@@ -194,8 +203,8 @@ class Beds:
         folder.mkdir()
         namespace = self._network.plug_in(name, behind and behind.namespace)
         group = Group.create(f"{PREFIX}{name}", cpus, memory_mb)
-        given = {"namespace": namespace, "group": group, "memory_mb": memory_mb, "disk_kb": disk_kb, "behind": behind}
-        self._boards.append(Board(folder, name=name, **given).lay_out())
+        given = {"name": name, "namespace": namespace, "group": group, "disk_kb": disk_kb, "behind": behind}
+        self._boards.append(Board(folder, claims_mb=claims_mb or memory_mb, **given).lay_out())
         self._boards[-1].start()
         return self._boards[-1]
 
