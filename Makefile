@@ -7,7 +7,7 @@ TORCH_INDEX ?=
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format schema sshd bench-measuring clean
+.PHONY: help demo test test-faults lint format schema sshd beds bench-measuring clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 26
@@ -15,8 +15,11 @@ help: ## Show this list
 demo: $(VENV)/.demo ## Run the main job on this computer: data, search, front, student
 	NAS_HOME=$${NAS_HOME:-$(CURDIR)/.nas} $(BIN)/nas demo
 
-test: $(VENV)/.dev sshd ## Run the tests
+test: $(VENV)/.dev sshd beds ## Run the tests
 	$(BIN)/pytest
+
+test-faults: $(VENV)/.dev sshd beds ## Break links, boards, controllers and the database in the middle of searches (some minutes)
+	$(BIN)/pytest -m faults
 
 lint: $(VENV)/.dev ## Run the linters, type checks and import contracts
 	$(BIN)/ruff check
@@ -50,6 +53,10 @@ $(VENV)/.%: pyproject.toml constraints.txt
 
 sshd:
 	@command -v sshd >/dev/null || test -x /usr/sbin/sshd || { $(call APT,openssh-server); } || true
+
+beds: # what the boards in network namespaces and the tests' own PostgreSQL are made of
+	@{ command -v ip && command -v nft && ls /usr/lib/postgresql/*/bin/initdb; } >/dev/null 2>&1 || \
+	  { $(call APT,iproute2 nftables postgresql); } || true
 
 # Install a Debian package where that is allowed, else say what is missing.
 define APT

@@ -17,8 +17,8 @@ __all__ = ["migrated"]
 @pytest.fixture
 def site(tmp_path, monkeypatch):
     """A rig on SQLite, or on the database of ``url``; controllers are started by the test."""
-    screening = tiers.TIERS["screening"]
-    monkeypatch.setitem(tiers.TIERS, "screening", replace(screening, max_launches=3, deadline_s=8.0))
+    quick = {"min_launches": 1, "max_launches": 2, "launch_seconds": 0.3, "energy_seconds": 0.0, "deadline_s": 8.0}
+    monkeypatch.setitem(tiers.TIERS, "screening", replace(tiers.TIERS["screening"], **quick))
     monkeypatch.setattr(meter, "PAUSE_S", 0.2)
     made = []
 

@@ -29,6 +29,7 @@ from nas.store.states import AttemptState, WorkState, is_final
 PATIENCE_S = 90.0
 """Bounds a broken run; no test's success depends on it."""
 SPACE = {"name": "bed", "parameters": {"cell": ["lstm"], "hidden": [4, 8, 16], "window": [28], "precision": ["fp32"]}}
+DATA = {"source": "synthetic", "series": 4}
 FIELDS = ("host", "port", "user", "key", "host_key", "python", "root", "pool", "jump")
 
 
@@ -60,7 +61,8 @@ class Rig:
     _processes: list[subprocess.Popen] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.db = open_database(self.settings)
+        self.db: Database = open_database(self.settings)
+        self.history: History | None = None
 
     def enrol(self, board, **changes) -> str:
         device = board.device(**changes)
@@ -68,6 +70,12 @@ class Rig:
         reach["jump"] = [asdict(hop) for hop in device.jump]
         devices.create(self.db, name=device.name, transport="ssh", **reach)
         return device.name
+
+    def enrol_anew(self, board) -> None:
+        """Enrol a board under its name again, as it shows itself now."""
+        device = board.device()
+        reach = {name: getattr(device, name) for name in FIELDS}
+        devices.replace(self.db, name=device.name, transport="ssh", **{**reach, "jump": []})
 
     def search(self, *names: str, trials: int = 4, **changes) -> int:
         """Queue a search."""
@@ -119,6 +127,9 @@ class Rig:
             for one in attempts.of_trial(self.db, id_, trial.number)
         ]
 
+    def state(self, search: int) -> WorkState:
+        return searches.get(self.db, search).state
+
     def ended(self, search: int):
         """Wait until a search has come to its end, whatever that is."""
         return self.until(lambda: is_final((row := searches.get(self.db, search)).state) and row)
@@ -130,7 +141,9 @@ class Rig:
         return row
 
     def close(self) -> History:
-        """End every controller, and check what they left in the database."""
+        """End every controller, and check what they left in the database; closing twice is fine."""
+        if self.history is not None:
+            return self.history
         for _, over, _ in self._running:
             over.set()
         for process in self._processes:
@@ -142,9 +155,10 @@ class Rig:
         for process in self._processes:
             process.wait(30)
         try:
-            return check(self.db, self.settings)
+            self.history = check(self.db, self.settings)
         finally:
             self.db.close()
+        return self.history
 
     def story(self) -> str:
         """What a broken run looks like."""
@@ -153,8 +167,6 @@ class Rig:
         rows += [f"{one.number}.{one.attempt} on {one.device} {one.state}: {one.reason}" for one in self.attempts()]
         return "waited in vain\n" + "\n".join(rows)
 
-
-DATA = {"source": "synthetic", "series": 4}
 
 if __name__ == "__main__":
     import nas.controller.work
