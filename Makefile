@@ -18,7 +18,7 @@ demo: $(VENV)/.demo ## Run the main job on this computer: data, search, front, s
 test: $(VENV)/.dev sshd beds ## Run the tests
 	$(BIN)/pytest
 
-test-faults: $(VENV)/.dev sshd beds ## Break links, boards, controllers and the database in the middle of searches (some minutes)
+test-faults: $(VENV)/.dev sshd beds ## Break links, boards, controllers and databases in the middle of searches
 	$(BIN)/pytest -m faults
 
 lint: $(VENV)/.dev ## Run the linters, type checks and import contracts

@@ -41,6 +41,8 @@ def retried(verb: Callable[P, R]) -> Callable[P, R]:
 def patiently(step: Callable[[], R]) -> R:
     """Call ``step`` until the database is not away any more; see ``retried``.
 
+    For other libraries on our database too (Optuna): what they raise is judged by what it was raised from.
+
     Raises:
         ControllerFault: The database stayed away for ``PATIENCE_S``.
     """
@@ -48,12 +50,12 @@ def patiently(step: Callable[[], R]) -> R:
     while True:
         try:
             return step()
-        except DBAPIError as error:
-            if not is_away(error):
+        except Exception as error:
+            if (outage := _outage(error)) is None:
                 raise
             if time.monotonic() >= end:
                 raise ControllerFault(
-                    f"The database did not answer for {PATIENCE_S:g} s: {first_line(error.orig)}; "
+                    f"The database did not answer for {PATIENCE_S:g} s: {first_line(outage.orig)}; "
                     "check that it is running and reachable."
                 ) from error
         time.sleep(pause)
@@ -88,6 +90,15 @@ def was_committed(engine: Engine, transaction: str) -> bool:
     while (found := patiently(status)) == "in progress":  # the server has not noticed yet that we are cut off
         time.sleep(_FIRST_PAUSE_S)
     return found == "committed"
+
+
+def _outage(error: BaseException | None) -> DBAPIError | None:
+    """The absence of the database that an error comes from, if it does."""
+    while error is not None:
+        if isinstance(error, DBAPIError) and is_away(error):
+            return error
+        error = error.__cause__
+    return None
 
 
 def first_line(error: object) -> str:

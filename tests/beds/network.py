@@ -7,6 +7,7 @@ run left is found and taken away by the next.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import re
 import shutil
@@ -23,6 +24,8 @@ from beds.cgroup import Group
 NETNS = Path("/run/netns")
 PREFIX = f"nas-bed-{os.getpid()}-"
 _BRIDGE = f"nb{os.getpid()}"
+_links = itertools.count(1)
+"""Numbers of links; the kernel may take its time with the names of those that are gone."""
 _CUT = """\
 table inet cut {
   chain arriving { type filter hook input priority 0; policy drop; }
@@ -81,7 +84,7 @@ class Network:
 
     def __init__(self) -> None:
         sweep()
-        self._links = 0
+        self._addresses = itertools.count(2)
         run("ip", "link", "add", _BRIDGE, "type", "bridge")
         run("ip", "addr", "add", f"{self._subnet}.1/24", "dev", _BRIDGE)
         run("ip", "link", "set", _BRIDGE, "up")
@@ -93,15 +96,15 @@ class Network:
 
     def plug_in(self, name: str, behind: Namespace | None = None) -> Namespace:
         """Make a namespace with one address: on the bridge, or only to be reached from ``behind``."""
-        self._links += 1
-        link, full = f"{_BRIDGE}v{self._links}", PREFIX + name
+        number, full = next(_links), PREFIX + name
+        link = f"{_BRIDGE}v{number}"
         run("ip", "netns", "add", full)
         run("ip", "link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", full)
         if behind is None:
-            address = f"{self._subnet}.{self._links + 1}"
+            address = f"{self._subnet}.{next(self._addresses)}"
             run("ip", "link", "set", link, "master", _BRIDGE, "up")
         else:
-            hidden = f"198.19.{self._links}"
+            hidden = f"198.19.{number % 256}"
             address = f"{hidden}.2"
             run("ip", "link", "set", link, "netns", behind.name)
             run("ip", "-n", behind.name, "addr", "add", f"{hidden}.1/24", "dev", link)

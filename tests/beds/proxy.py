@@ -81,10 +81,12 @@ class Proxy:
             while True:
                 near, _ = self._server.accept()
                 try:
-                    link = _Link(near, socket.create_connection(self._target, 5))
+                    far = socket.create_connection(self._target, 5)
                 except OSError:
                     near.close()
                     continue
+                far.settimeout(None)  # silence is no fault
+                link = _Link(near, far)
                 self._links.append(link)
                 self._begin(self._carry, link, link.near, link.far)
                 self._begin(self._carry, link, link.far, link.near)

@@ -159,6 +159,14 @@ def test_a_link_that_nobody_spoils_changes_nothing(echo, link):
     assert sent(link(*echo), data) == data
 
 
+def test_a_link_that_is_silent_for_long_stays(echo, link):
+    proxy = link(*echo)
+    with socket.create_connection(("127.0.0.1", proxy.port), 5) as end:
+        time.sleep(6)
+        end.sendall(b"x")
+        assert end.recv(1) == b"x"
+
+
 def test_a_link_flips_one_bit_once(echo, link):
     proxy, data = link(*echo), bytes(100_000)
     proxy.spoil.flip_after = 50_000

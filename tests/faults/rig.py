@@ -26,7 +26,7 @@ from nas.space import SearchSpace
 from nas.store import Database, attempts, devices, open_database, searches, trials
 from nas.store.states import AttemptState, WorkState, is_final
 
-PATIENCE_S = 90.0
+PATIENCE_S = 180.0
 """Bounds a broken run; no test's success depends on it."""
 SPACE = {"name": "bed", "parameters": {"cell": ["lstm"], "hidden": [4, 8, 16], "window": [28], "precision": ["fp32"]}}
 DATA = {"source": "synthetic", "series": 4}
