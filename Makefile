@@ -8,7 +8,7 @@ TORCH_INDEX ?=
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-arm lint format schema litert sshd bench-measuring bench-board clean
+.PHONY: help demo test test-arm test-faults lint format schema litert sshd beds bench-measuring bench-board bench-fleet clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 26
@@ -16,13 +16,16 @@ help: ## Show this list
 demo: $(VENV)/.demo ## Run the main job on this computer: data, search, front, student
 	NAS_HOME=$${NAS_HOME:-$(CURDIR)/.nas} $(BIN)/nas demo
 
-test: $(VENV)/.dev $(LITERT)/.ready sshd ## Run the tests
+test: $(VENV)/.dev $(LITERT)/.ready sshd beds ## Run the tests
 	$(BIN)/pytest
 
 test-arm: $(VENV)/.dev sshd ## Run the tests on an emulated Arm board (needs root; its system is kept in /var/cache/edge-nas)
 	@command -v qemu-aarch64-static >/dev/null || test "$$(uname -m)" = aarch64 || { $(call APT,qemu-user-static); } || true
 	$(BIN)/python -m tests.arm.root
 	$(BIN)/pytest -m arm tests/arm
+
+test-faults: $(VENV)/.dev sshd beds ## Break links, boards, controllers and databases in the middle of searches
+	$(BIN)/pytest -m faults
 
 lint: $(VENV)/.dev ## Run the linters, type checks and import contracts
 	$(BIN)/ruff check
@@ -72,6 +75,10 @@ $(LITERT)/.ready: constraints-litert.txt
 
 sshd:
 	@command -v sshd >/dev/null || test -x /usr/sbin/sshd || { $(call APT,openssh-server); } || true
+
+beds: # what the boards in network namespaces and the tests' own PostgreSQL are made of
+	@{ command -v ip && command -v nft && ls /usr/lib/postgresql/*/bin/initdb; } >/dev/null 2>&1 || \
+	  { $(call APT,iproute2 nftables postgresql); } || true
 
 # Install a Debian package where that is allowed, else say what is missing.
 define APT

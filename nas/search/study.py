@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import hashlib
 import math
+import weakref
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import optuna
 from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
 from optuna.storages import RDBStorage
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from nas.architecture import Architecture
 from nas.request import SearchRequest
 from nas.space import SearchSpace
 from nas.store.database import listen
+from nas.store.outages import patiently
 
 STARTUP_TRIALS = 10
 RUNS = "runs"
@@ -47,24 +50,32 @@ class Study:
     def __init__(self, search: int, request: SearchRequest, space: SearchSpace, url: str | None) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._request, self._space = request, space
-        self._study = optuna.create_study(
-            storage=_storage(url) if url else None,
-            study_name=f"search-{search}",
-            directions=["minimize"] * len(request.objectives),
-            sampler=RandomSampler(seed=0),
-            load_if_exists=True,
+        storage = _storage(url) if url else None
+        if storage is not None:
+            weakref.finalize(self, storage.engine.dispose)  # a server's connections do not end by themselves
+        self._study = patiently(
+            lambda: optuna.create_study(
+                storage=storage,
+                study_name=f"search-{search}",
+                directions=["minimize"] * len(request.objectives),
+                sampler=RandomSampler(seed=0),
+                load_if_exists=True,
+            )
         )
 
     def unfinished(self) -> Iterator[Proposal]:
         """Trials that were proposed but never told: a restart goes on with them."""
-        for frozen in self._study.get_trials(deepcopy=False, states=[TrialState.RUNNING]):
-            yield self._propose(optuna.Trial(self._study, frozen._trial_id), frozen.number)  # noqa: SLF001 Optuna has no public way back to a running trial
+        running = patiently(lambda: self._study.get_trials(deepcopy=False, states=[TrialState.RUNNING]))
+        for frozen in running:
+            yield patiently(partial(self._adopt, frozen))
 
     def ask(self) -> Proposal:
-        """Propose the next architecture; its seed is the search's and the trial's number."""
-        number = len(self._study.get_trials(deepcopy=False))
-        self._study.sampler = _sampler(self._request, number)
-        return self._propose(self._study.ask(), number)
+        """Propose the next architecture; its seed is the search's and the trial's number.
+
+        One that was begun when the database went away is proposed to its end, and none beside it.
+        """
+        number = patiently(lambda: len(self._study.get_trials(deepcopy=False)))
+        return patiently(partial(self._ask, number))
 
     def tell(
         self, number: int, values: Mapping[str, float | None], violations: Mapping[str, float], *, runs: bool = True
@@ -74,14 +85,29 @@ class Study:
         What was never found out (a candidate turned away is not trained) is told as infinitely
         bad, beside constraints that say why, so that the sampler learns from it.
         """
+        patiently(partial(self._tell, number, values, violations, runs=runs))
+
+    def _tell(
+        self, number: int, values: Mapping[str, float | None], violations: Mapping[str, float], *, runs: bool
+    ) -> None:
         frozen = self._study.get_trials(deepcopy=False)[number]
         if frozen.state.is_finished():
             return
-        trial = optuna.Trial(self._study, frozen._trial_id)  # noqa: SLF001 as above
+        trial = optuna.Trial(self._study, frozen._trial_id)  # noqa: SLF001 as below
         trial.set_constraint(RUNS, 0.0 if runs else 1.0)
         for name in self._request.constraints:
             trial.set_constraint(name, violations.get(name, 0.0))
         self._study.tell(trial, [_told(values.get(name)) for name in self._request.objectives])
+
+    def _ask(self, number: int) -> Proposal:
+        begun = self._study.get_trials(deepcopy=False)[number:]
+        if begun:
+            return self._adopt(begun[0])
+        self._study.sampler = _sampler(self._request, number)
+        return self._propose(self._study.ask(), number)
+
+    def _adopt(self, frozen: FrozenTrial) -> Proposal:
+        return self._propose(optuna.Trial(self._study, frozen._trial_id), frozen.number)  # noqa: SLF001 Optuna has no public way back to a running trial
 
     def _propose(self, trial: optuna.Trial, number: int) -> Proposal:
         self._study.sampler = _sampler(self._request, number)

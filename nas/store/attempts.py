@@ -9,6 +9,7 @@ from sqlalchemy import Connection, RowMapping, insert, select, update
 from nas.errors import LeaseLost, NotFound
 from nas.store import measurements, tables, trials, work
 from nas.store.database import Database
+from nas.store.outages import retried
 from nas.store.rows import Attempt, Json, Search, as_row
 from nas.store.states import ATTEMPT_MOVES, AttemptState, check_move
 
@@ -17,6 +18,7 @@ TAKEN = "The controller that began it no longer answers."
 """Why an attempt expired."""
 
 
+@retried
 def lease(db: Database, search_id: int, number: int, *, token: int, device: str, device_token: int = 0) -> Attempt:
     """Begin the next attempt of a trial, and count it there.
 
@@ -54,6 +56,7 @@ def lease(db: Database, search_id: int, number: int, *, token: int, device: str,
         return as_row(Attempt, _find(connection, search_id, number, attempt))
 
 
+@retried
 def close(
     db: Database,
     held: Attempt,
@@ -99,6 +102,7 @@ def close(
     return found
 
 
+@retried
 def of_trial(db: Database, search_id: int, number: int) -> list[Attempt]:
     """All attempts of one trial, first to last."""
     rows = select(_table).where(_table.c.search_id == search_id, _table.c.number == number).order_by(_table.c.attempt)

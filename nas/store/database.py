@@ -15,6 +15,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from nas.errors import ControllerFault, RequestError
 from nas.store.blobs import Blobs
+from nas.store.outages import first_line, is_away, was_committed
 
 if TYPE_CHECKING:
     from nas.settings import Settings
@@ -30,7 +31,8 @@ class Database:
     Both kinds show one consistent snapshot. A write takes the lock when it begins, so that what
     it reads first is still true when it writes: on SQLite by ``BEGIN IMMEDIATE`` (which waits
     for its turn, where a read upgraded to a write fails at once), elsewhere by the row locks
-    that the queries ask for.
+    that the queries ask for. A context cannot run its block again: the store's verbs around it
+    do, when a database server goes away (``nas.store.outages``).
     """
 
     def __init__(self, engine: Engine, blobs: Blobs) -> None:
@@ -41,15 +43,18 @@ class Database:
     def read(self) -> Iterator[Connection]:
         """A transaction that only reads; it never waits for writers on SQLite."""
         with self.engine.connect() as connection:
+            if connection.dialect.name == "postgresql":  # as SQLite does it: all queries see the same moment
+                connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
             _begin(connection, "BEGIN")
             yield connection
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """A transaction that is committed at its end, or rolled back by an exception."""
-        with self.engine.begin() as connection:
+        with self.engine.connect() as connection:
             _begin(connection, "BEGIN IMMEDIATE")
             yield connection
+            _commit(connection)
 
     def check(self) -> None:
         """Ask the database for an answer.
@@ -62,7 +67,7 @@ class Database:
                 connection.execute(text("SELECT version_num FROM nas_version"))  # a bare SELECT 1 would read nothing
         except DBAPIError as error:
             raise ControllerFault(
-                f"The database {self.engine.url.render_as_string()} does not answer: {_first_line(error.orig)}; "
+                f"The database {self.engine.url.render_as_string()} does not answer: {first_line(error.orig)}; "
                 "check that it is running and may be read."
             ) from error
 
@@ -86,7 +91,7 @@ def open_database(settings: Settings) -> Database:
         engine = create_engine(settings.database, json_serializer=to_json)
     except (ArgumentError, ModuleNotFoundError) as error:
         raise RequestError(
-            f"NAS_DATABASE_URL cannot be used: {_first_line(error)}; expected a SQLAlchemy URL such as "
+            f"NAS_DATABASE_URL cannot be used: {first_line(error)}; expected a SQLAlchemy URL such as "
             "postgresql+psycopg://user@host/name with its driver installed, or nothing for SQLite."
         ) from error
     listen(engine)
@@ -96,9 +101,12 @@ def open_database(settings: Settings) -> Database:
     except DBAPIError as error:
         database.close()
         raise ControllerFault(
-            f"The database {engine.url.render_as_string()} cannot be opened: {_first_line(error.orig)}; "
+            f"The database {engine.url.render_as_string()} cannot be opened: {first_line(error.orig)}; "
             "check that it exists, is a database and may be written."
         ) from error
+    except ControllerFault:
+        database.close()
+        raise
     return database
 
 
@@ -128,6 +136,18 @@ def _tune(connection: Any, _record: Any) -> None:
 def _begin(connection: Connection, statement: str) -> None:
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql(statement)
+
+
+def _commit(connection: Connection) -> None:
+    """Commit; when the answer gets lost, find out whether it was done, so that nothing is done twice."""
+    transaction = None
+    if connection.dialect.name == "postgresql":
+        transaction = connection.exec_driver_sql("SELECT CAST(pg_current_xact_id_if_assigned() AS text)").scalar_one()
+    try:
+        connection.commit()
+    except DBAPIError as error:
+        if transaction is None or not is_away(error) or not was_committed(connection.engine, transaction):
+            raise
 
 
 def _make_home(folder: Path) -> None:
@@ -173,7 +193,3 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_finite(item) for item in value]
     return value
-
-
-def _first_line(error: object) -> str:
-    return str(error).partition("\n")[0].rstrip(".")

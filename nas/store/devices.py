@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from nas.errors import Conflict, NotFound
 from nas.store import tables
 from nas.store.database import Database
+from nas.store.outages import retried
 from nas.store.rows import Device, Json, as_row
 from nas.store.states import DEVICE_MOVES, DeviceState, WorkState, check_move
 
@@ -60,6 +61,7 @@ class DeviceChanges(TypedDict, total=False):
     seen_at: datetime
 
 
+@retried
 def create(db: Database, *, name: str, transport: str, **reach: Unpack[Reach]) -> Device:
     """Enrol a device; it is offline until a controller has probed it.
 
@@ -79,6 +81,7 @@ def create(db: Database, *, name: str, transport: str, **reach: Unpack[Reach]) -
         ) from error
 
 
+@retried
 def replace(db: Database, *, name: str, transport: str, **reach: Unpack[Reach]) -> Device:
     """Enrol a device anew under its name: another address, key or host key; searches that use it go on.
 
@@ -95,6 +98,7 @@ def replace(db: Database, *, name: str, transport: str, **reach: Unpack[Reach]) 
         return as_row(Device, find(connection, name))
 
 
+@retried
 def get(db: Database, name: str) -> Device:
     """Read one device.
 
@@ -105,6 +109,7 @@ def get(db: Database, name: str) -> Device:
         return as_row(Device, find(connection, name))
 
 
+@retried
 def enrolled(db: Database) -> list[Device]:
     """All devices, by name."""
     with db.read() as connection:
@@ -112,6 +117,7 @@ def enrolled(db: Database) -> list[Device]:
         return [as_row(Device, row) for row in rows]
 
 
+@retried
 def named(db: Database, names: Collection[str]) -> list[Device]:
     """Those of these names that are enrolled, in any order."""
     with db.read() as connection:
@@ -119,6 +125,7 @@ def named(db: Database, names: Collection[str]) -> list[Device]:
         return [as_row(Device, row) for row in rows]
 
 
+@retried
 def save(db: Database, name: str, **changes: Unpack[DeviceChanges]) -> Device:
     """Store what was learned about a device, and move it to another state.
 
@@ -147,6 +154,7 @@ def drain(db: Database, name: str) -> Device:
     return save(db, name, state=DeviceState.draining, reason=reason)
 
 
+@retried
 def undrain(db: Database, name: str) -> Device:
     """Give a drained device work again, as soon as it has answered.
 
@@ -162,6 +170,7 @@ def undrain(db: Database, name: str) -> Device:
         return as_row(Device, find(connection, name))
 
 
+@retried
 def remove(db: Database, name: str) -> None:
     """Forget a device; what it measured stays.
 

@@ -11,12 +11,14 @@ from sqlalchemy import Connection, RowMapping, update
 from nas.store import tables
 from nas.store.database import Database
 from nas.store.devices import find
+from nas.store.outages import retried
 from nas.store.rows import Json
 from nas.store.states import DeviceState
 
 _table = tables.devices
 
 
+@retried
 def answered(db: Database, name: str, facts: Json) -> None:
     """It told its facts: one that was offline is online; a quarantine or a drain goes on.
 
@@ -29,6 +31,7 @@ def answered(db: Database, name: str, facts: Json) -> None:
         _change(connection, name, {**back, "facts": facts, "seen_at": tables.now()})
 
 
+@retried
 def worked(db: Database, name: str, levels: Mapping[str, float]) -> None:
     """It carried something out: its faults are forgotten, and a quarantine ends, unless a person must end it.
 
@@ -68,6 +71,7 @@ class Fault:
     bars: bool = False
 
 
+@retried
 def broke(db: Database, name: str, met: Fault, *, limit: int) -> None:
     """It broke once more: gone it is offline, and after ``limit`` faults in a row it is quarantined.
 

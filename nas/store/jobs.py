@@ -8,6 +8,7 @@ from sqlalchemy import insert, select
 
 from nas.store import tables, trials, work
 from nas.store.database import Database
+from nas.store.outages import retried
 from nas.store.rows import Job, Json, as_row
 from nas.store.states import WorkState
 
@@ -25,6 +26,7 @@ class JobChanges(TypedDict, total=False):
     reason: str | None
 
 
+@retried
 def create(db: Database, kind: str, *, search_id: int, trial: int, request: Json) -> Job:
     """Queue a new job for one trial.
 
@@ -46,6 +48,7 @@ def create(db: Database, kind: str, *, search_id: int, trial: int, request: Json
         return as_row(Job, work.find(connection, Job, id_))
 
 
+@retried
 def get(db: Database, id_: int) -> Job:
     """Read one job.
 
@@ -56,6 +59,7 @@ def get(db: Database, id_: int) -> Job:
         return as_row(Job, work.find(connection, Job, id_))
 
 
+@retried
 def page(db: Database, kind: str, *, limit: int = 50, offset: int = 0) -> list[Job]:
     """Jobs of one kind, newest first."""
     rows = select(_table).where(_table.c.kind == kind).order_by(_table.c.id.desc()).limit(limit).offset(offset)
@@ -63,6 +67,7 @@ def page(db: Database, kind: str, *, limit: int = 50, offset: int = 0) -> list[J
         return [as_row(Job, row) for row in connection.execute(rows).mappings()]
 
 
+@retried
 def save(db: Database, id_: int, *, token: int, **changes: Unpack[JobChanges]) -> Job:
     """Store what the controller that holds ``token`` found out, and move the job on.
 

@@ -21,6 +21,7 @@ from sqlalchemy.exc import DBAPIError
 
 from nas.store import attempts, tables, work
 from nas.store.database import Database
+from nas.store.outages import retried
 from nas.store.rows import Search, as_row
 from nas.store.states import WorkState
 from nas.store.work import KINDS, Work
@@ -48,15 +49,24 @@ class Observer:
         }
         return {key for key, (_, since) in self._seen.items() if now - since >= self.ttl}
 
+    def forget(self) -> None:
+        """Watch everything anew: what was seen last says nothing about the time since."""
+        self._seen = {}
 
+
+@retried
 def claim_next(db: Database, observer: Observer) -> Work | None:
     """Claim the oldest work that is queued, was given back, or whose holder is dead.
 
     Returns:
         The search or job, now running and with a new fencing token; None if there is nothing.
     """
-    with db.read() as connection:
-        waiting = sorted(_unfinished(connection), key=lambda found: (found[1]["created_at"], found[1]["id"]))
+    try:
+        with db.read() as connection:
+            waiting = sorted(_unfinished(connection), key=lambda found: (found[1]["created_at"], found[1]["id"]))
+    except DBAPIError:
+        observer.forget()  # while nobody can look, nobody can beat either
+        raise
     running: dict[Hashable, Hashable] = {
         _key(kind, row): (row["token"], row["beat"]) for kind, row in waiting if row["state"] == "running"
     }
@@ -68,6 +78,7 @@ def claim_next(db: Database, observer: Observer) -> Work | None:
     return None
 
 
+@retried
 def release(db: Database, held: Work) -> None:
     """Give running work back unfinished, so that the next controller need not wait for its lease to die.
 

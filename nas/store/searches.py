@@ -9,6 +9,7 @@ from sqlalchemy import RowMapping, insert, select
 from nas.errors import Conflict
 from nas.store import tables, work
 from nas.store.database import Database
+from nas.store.outages import retried
 from nas.store.rows import Json, Search, as_row
 from nas.store.states import WorkState
 
@@ -25,6 +26,7 @@ class SearchChanges(TypedDict, total=False):
     timings: Json
 
 
+@retried
 def create(db: Database, *, name: str, request: Json, space: Json) -> Search:
     """Queue a new search."""
     with db.write() as connection:
@@ -35,6 +37,7 @@ def create(db: Database, *, name: str, request: Json, space: Json) -> Search:
         return as_row(Search, work.find(connection, Search, id_))
 
 
+@retried
 def get(db: Database, id_: int) -> Search:
     """Read one search.
 
@@ -45,6 +48,7 @@ def get(db: Database, id_: int) -> Search:
         return as_row(Search, work.find(connection, Search, id_))
 
 
+@retried
 def page(db: Database, *, limit: int = 50, offset: int = 0) -> list[Search]:
     """Searches, newest first."""
     with db.read() as connection:
@@ -52,6 +56,7 @@ def page(db: Database, *, limit: int = 50, offset: int = 0) -> list[Search]:
         return [as_row(Search, row) for row in rows.mappings()]
 
 
+@retried
 def save(db: Database, id_: int, *, token: int, **changes: Unpack[SearchChanges]) -> Search:
     """Store what the controller that holds ``token`` found out, and move the search on.
 
@@ -65,6 +70,7 @@ def save(db: Database, id_: int, *, token: int, **changes: Unpack[SearchChanges]
         return as_row(Search, work.save(connection, Search, id_, token, changes))
 
 
+@retried
 def stop(db: Database, id_: int) -> Search:
     """Ask for a pause: at once if nobody works on the search, else after the step in hand.
 
@@ -80,6 +86,7 @@ def stop(db: Database, id_: int) -> Search:
         return as_row(Search, work.change(connection, Search, row, {"state": WorkState.paused, "waiting": False}))
 
 
+@retried
 def resume(db: Database, id_: int) -> Search:
     """Queue a paused search again, or take back a pause that was only asked for.
 
@@ -97,6 +104,7 @@ def resume(db: Database, id_: int) -> Search:
         return as_row(Search, work.change(connection, Search, row, {"wants": None}))
 
 
+@retried
 def cancel(db: Database, id_: int) -> Search:
     """Ask for the end: at once if nobody works on the search, else after the step in hand.
 

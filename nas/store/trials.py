@@ -10,6 +10,7 @@ from sqlalchemy import Connection, RowMapping, Select, func, insert, select, upd
 from nas.errors import Conflict, NotFound
 from nas.store import tables, work
 from nas.store.database import Database
+from nas.store.outages import retried
 from nas.store.rows import Json, Search, Trial, as_row
 from nas.store.states import TRIAL_MOVES, TrialStage, check_move
 
@@ -31,6 +32,7 @@ class TrialChanges(TypedDict, total=False):
     timings: Json
 
 
+@retried
 def create(db: Database, search_id: int, number: int, *, token: int, architecture: Json) -> Trial:
     """Record a proposal; the same one again is fine and returns the trial as it stands.
 
@@ -61,6 +63,7 @@ def create(db: Database, search_id: int, number: int, *, token: int, architectur
         return as_row(Trial, find(connection, search_id, number))
 
 
+@retried
 def get(db: Database, search_id: int, number: int) -> Trial:
     """Read one trial.
 
@@ -71,6 +74,7 @@ def get(db: Database, search_id: int, number: int) -> Trial:
         return as_row(Trial, find(connection, search_id, number))
 
 
+@retried
 def page(
     db: Database, search_id: int, *, stage: TrialStage | None = None, limit: int | None = None, offset: int = 0
 ) -> list[Trial]:
@@ -87,6 +91,7 @@ def page(
         return [as_row(Trial, row) for row in connection.execute(rows).mappings()]
 
 
+@retried
 def counts(db: Database, search_id: int) -> dict[TrialStage, int]:
     """How many trials of a search stand at each stage; every stage is named."""
     rows = select(_table.c.stage, func.count()).where(_table.c.search_id == search_id).group_by(_table.c.stage)
@@ -95,6 +100,7 @@ def counts(db: Database, search_id: int) -> dict[TrialStage, int]:
     return {stage: found.get(stage, 0) for stage in TrialStage}
 
 
+@retried
 def best(db: Database, search_id: int, metrics: Iterable[str]) -> dict[str, tuple[int, float]]:
     """Metric -> (trial number, value) of the smallest value among the feasible trials; the earliest wins a tie.
 
@@ -105,6 +111,7 @@ def best(db: Database, search_id: int, metrics: Iterable[str]) -> dict[str, tupl
     return {metric: (row.number, row.value) for metric, row in found.items() if row is not None}
 
 
+@retried
 def save(db: Database, search_id: int, number: int, *, token: int, **changes: Unpack[TrialChanges]) -> Trial:
     """Store what the controller that holds ``token`` found out, and move the trial on.
 

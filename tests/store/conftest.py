@@ -1,13 +1,45 @@
+import shutil
 import subprocess
 import sys
 import time
 
 import pytest
-from homes import db, migrated, settings
+from beds.postgres import TEMPLATE
+from homes import db, migrated
 
+from nas.settings import Settings
 from nas.store import leases, searches, trials
 
-__all__ = ["db", "migrated", "settings"]
+__all__ = ["db", "migrated"]
+
+
+def pytest_generate_tests(metafunc):
+    """Every test of this room that asks for a database runs on both, unless it is about one's own ways."""
+    if "engine" in metafunc.fixturenames:
+        own = metafunc.definition.get_closest_marker("only_on")
+        metafunc.parametrize("engine", own.args if own else ["sqlite", "postgresql"])
+
+
+@pytest.fixture
+def settings(engine, tmp_path, request):
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    if engine == "sqlite":
+        shutil.copy(request.getfixturevalue("migrated"), home)
+        yield Settings(home=home, database_url="")
+    else:
+        with request.getfixturevalue("postgres").fresh(TEMPLATE) as url:
+            yield Settings(home=home, database_url=url)
+
+
+@pytest.fixture
+def unmigrated(engine, tmp_path, request):
+    """Settings of a home and a database that nothing was ever written to."""
+    if engine == "sqlite":
+        yield Settings(home=tmp_path / "new", database_url="")
+    else:
+        with request.getfixturevalue("postgres").fresh("template1") as url:
+            yield Settings(home=tmp_path / "new", database_url=url)
 
 
 @pytest.fixture
@@ -61,10 +93,14 @@ def start(settings):
     """Start Python code in a process of its own, with ``settings`` in its environment."""
     started = []
 
-    def start(code, home=settings.folder):
+    def start(code, settings=settings):
         process = subprocess.Popen(
             [sys.executable, "-W", "error", "-c", code],
-            env={"NAS_HOME": str(home), "PYTHONPATH": ":".join(sys.path)},
+            env={
+                "NAS_HOME": str(settings.folder),
+                "NAS_DATABASE_URL": settings.database_url,
+                "PYTHONPATH": ":".join(sys.path),
+            },
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -33,6 +33,7 @@ def test_opening_again_changes_nothing(settings, db, held):
     again.close()
 
 
+@pytest.mark.only_on("sqlite")
 def test_every_connection_has_our_settings(db):
     assert scalar(db, "PRAGMA journal_mode") == "wal"
     assert scalar(db, "PRAGMA foreign_keys") == 1
@@ -49,7 +50,7 @@ def test_the_migrations_lead_to_exactly_the_tables(db):
     assert all(name.startswith("nas_") for name in tables.metadata.tables)
 
 
-def test_any_number_of_processes_may_start_at_once(start, tmp_path):
+def test_any_number_of_processes_may_start_at_once(start, unmigrated):
     code = """
 from nas.settings import Settings
 from nas.store import open_database, searches
@@ -60,14 +61,13 @@ database = open_database(Settings())
 searches.create(database, name="mine", request={}, space={})
 database.close()
 """
-    home = tmp_path / "new"
-    processes = [start(code, home) for _ in range(4)]
+    processes = [start(code, unmigrated) for _ in range(4)]
     assert [process.stdout.readline() for process in processes] == ["ready\n"] * 4
     for process in processes:
         process.stdin.write("go\n")
         process.stdin.flush()
     assert [process.communicate()[1] for process in processes] == [""] * 4
-    database = open_database(Settings(home=home, database_url=""))
+    database = open_database(unmigrated)
     assert len(searches.page(database)) == 4
     assert scalar(database, "SELECT count(*) FROM nas_version") == 1
     database.close()
@@ -140,7 +140,8 @@ for number in range(1_000_000):
     told = [int(process.stdout.readline()) for _ in range(40)]
     process.kill()
     told += [int(line) for line in process.communicate()[0].splitlines()]
-    assert scalar(db, "PRAGMA integrity_check") == "ok"
+    if db.engine.dialect.name == "sqlite":
+        assert scalar(db, "PRAGMA integrity_check") == "ok"
     found = trials.page(db, held.id)
     assert [trial.number for trial in found] == list(range(len(found)))
     assert len(told) <= len(found) <= len(told) + 1
@@ -148,7 +149,7 @@ for number in range(1_000_000):
     assert trials.create(db, held.id, len(found), token=held.token, architecture={}).number == len(found)
 
 
-def test_optuna_lives_in_the_same_file_with_our_settings(settings, db, held, propose):
+def test_optuna_lives_in_the_same_database(settings, db, held, propose):
     import optuna
 
     propose(held)
@@ -156,9 +157,10 @@ def test_optuna_lives_in_the_same_file_with_our_settings(settings, db, held, pro
     listen(storage.engine)
     study = optuna.create_study(storage=storage, study_name="spring")
     study.tell(study.ask(), 1.5)
-    with storage.engine.connect() as connection:
-        assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar_one() == 30_000
-        assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar_one() == 1
+    if storage.engine.dialect.name == "sqlite":
+        with storage.engine.connect() as connection:
+            assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar_one() == 30_000
+            assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar_one() == 1
     again = open_database(settings)  # migrates beside Optuna's tables and its own version table
     assert trials.get(again, held.id, 0).architecture == {"hidden": 0}
     assert scalar(again, "SELECT count(*) FROM trials") == 1
@@ -168,13 +170,13 @@ def test_optuna_lives_in_the_same_file_with_our_settings(settings, db, held, pro
     storage.engine.dispose()
 
 
-def test_optuna_may_come_first(tmp_path):
+def test_optuna_may_come_first(unmigrated):
     import optuna
 
-    settings = Settings(home=tmp_path, database_url="")
-    storage = optuna.storages.RDBStorage(settings.database)
+    unmigrated.folder.mkdir()
+    storage = optuna.storages.RDBStorage(unmigrated.database)
     optuna.create_study(storage=storage, study_name="spring")
-    database = open_database(settings)
+    database = open_database(unmigrated)
     assert searches.page(database) == []
     database.close()
     assert optuna.load_study(storage=storage, study_name="spring").trials == []
@@ -188,6 +190,7 @@ def test_other_databases_are_left_alone():
     listen(Elsewhere())  # anything but a look at its name would fail
 
 
+@pytest.mark.only_on("sqlite")
 def test_listening_reaches_connections_that_were_made_before(settings):
     engine = create_engine(settings.database)
     engine.connect().close()  # stays in the pool
@@ -197,6 +200,7 @@ def test_listening_reaches_connections_that_were_made_before(settings):
     engine.dispose()
 
 
+@pytest.mark.only_on("sqlite")
 def test_a_database_that_went_away_is_noticed(settings, db):
     db.check()
     db.close()
@@ -208,7 +212,7 @@ def test_a_database_that_went_away_is_noticed(settings, db):
 def test_a_database_without_its_tables_is_noticed(db):
     with db.write() as connection:
         connection.exec_driver_sql("DROP TABLE nas_version")
-    with pytest.raises(ControllerFault, match=r"does not answer: no such table: nas_version"):
+    with pytest.raises(ControllerFault, match=r"does not answer: .*nas_version"):
         db.check()
 
 

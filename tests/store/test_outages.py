@@ -1,0 +1,140 @@
+"""A database server that goes away: nothing is lost, nothing is done twice, and whoever was alive stays alive."""
+
+import inspect
+import signal
+import threading
+import time
+
+import psycopg
+import pytest
+from beds.postgres import TEMPLATE, served
+
+from nas.errors import ControllerFault
+from nas.settings import Settings
+from nas.store import attempts, devices, jobs, leases, measurements, open_database, outages, searches, trials
+
+WRITERS, ROUNDS = 8, 40
+
+
+@pytest.fixture(scope="module")
+def server():
+    with served() as server:
+        yield server
+
+
+@pytest.fixture
+def settings(server, tmp_path):
+    with server.fresh(TEMPLATE) as url:
+        yield Settings(home=tmp_path / "home", database_url=url)
+
+
+@pytest.mark.parametrize("module", [attempts, devices, jobs, leases, measurements, searches, trials])
+def test_every_verb_outlives_a_restart_but_the_beat_that_may_be_missed(module):
+    verbs = {
+        name: verb
+        for name, verb in inspect.getmembers(module, inspect.isfunction)
+        if verb.__module__ == module.__name__ and next(iter(inspect.signature(verb).parameters), "") == "db"
+    }
+    public = {name for name in verbs if not name.startswith("_")}
+    assert {name for name, verb in verbs.items() if hasattr(verb, "__wrapped__")} == public - {"beat"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT], ids=["stopped", "crashed"])
+def test_writers_lose_nothing_and_double_nothing_over_a_restart(server, settings, db, held, propose, number):
+    for writer in range(WRITERS):
+        propose(held, writer)
+    failures, done = [], []
+
+    def write(writer):
+        mine = open_database(settings)
+        try:
+            for _ in range(ROUNDS):
+                attempts.lease(mine, held.id, writer, token=held.token, device="pi4")
+                done.append(writer)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the test is to see it
+            failures.append(error)
+        finally:
+            mine.close()
+
+    threads = [threading.Thread(target=write, args=(writer,)) for writer in range(WRITERS)]
+    for thread in threads:
+        thread.start()
+    while len(done) < WRITERS * ROUNDS / 4:
+        time.sleep(0.01)
+    server.stop(number)
+    assert len(done) < WRITERS * ROUNDS
+    server.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    for writer in range(WRITERS):
+        assert [attempt.attempt for attempt in attempts.of_trial(db, held.id, writer)] == list(range(1, ROUNDS + 1))
+
+
+@pytest.mark.parametrize("arrived", [True, False], ids=["answer lost", "commit lost"])
+def test_a_commit_without_an_answer_counts_once(db, held, propose, monkeypatch, arrived):
+    propose(held)
+    real, cuts = db.engine.dialect.do_commit, iter([True])
+
+    def commit(connection):
+        cut = next(cuts, False)
+        if arrived or not cut:
+            real(connection)
+        if cut:
+            connection.dbapi_connection.close()
+            raise psycopg.OperationalError("server closed the connection unexpectedly")
+
+    monkeypatch.setattr(db.engine.dialect, "do_commit", commit)
+    assert attempts.lease(db, held.id, 0, token=held.token, device="pi4").attempt == 1
+    assert [attempt.attempt for attempt in attempts.of_trial(db, held.id, 0)] == [1]
+    assert trials.get(db, held.id, 0).attempts == 1
+
+
+def test_a_heartbeat_outlives_an_outage_and_nobody_takes_the_work_meanwhile(server, settings, db, held):
+    ttl = 2.0
+    other, over, taken = open_database(settings), threading.Event(), []
+
+    def watch():
+        observer = leases.Observer(ttl)
+        while not over.is_set():
+            taken.append(leases.claim_next(other, observer))
+            over.wait(0.02)
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    try:
+        with leases.Heartbeat(db, held, ttl=ttl) as heartbeat:
+            time.sleep(ttl / 2)
+            server.stop()
+            time.sleep(1.5 * ttl)  # longer than a lease may stand still
+            server.start()
+            time.sleep(ttl)
+            assert not heartbeat.lost
+    finally:
+        over.set()
+        watching.join()
+    other.close()
+    assert len(taken) > 10
+    assert not any(taken)
+    assert searches.get(db, held.id).token == held.token
+
+
+def test_a_server_that_stays_away_is_one_clear_sentence(server, db, held, monkeypatch):
+    monkeypatch.setattr(outages, "PATIENCE_S", 0.3)
+    server.stop()
+    try:
+        with pytest.raises(ControllerFault, match=r"^The database did not answer for 0\.3 s: .*; check that it is"):
+            searches.get(db, held.id)
+    finally:
+        server.start()
+    assert searches.get(db, held.id) == held
+
+
+def test_a_refused_statement_is_not_repeated(db, held, propose):
+    propose(held)
+    with db.write() as connection:
+        connection.exec_driver_sql("ALTER TABLE nas_attempts RENAME TO gone")
+    started = time.monotonic()
+    with pytest.raises(Exception, match="nas_attempts"):
+        attempts.of_trial(db, held.id, 0)
+    assert time.monotonic() - started < outages.PATIENCE_S / 2
