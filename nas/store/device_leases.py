@@ -23,12 +23,14 @@ from sqlalchemy.exc import DBAPIError
 
 from nas.store import attempts, tables
 from nas.store.database import Database
+from nas.store.outages import retried
 from nas.store.devices import find
 from nas.store.leases import Observer
 
 _table = tables.devices
 
 
+@retried
 def take(db: Database, observer: Observer, name: str, owner: str) -> int | None:
     """Take a device that is free, in the order of its queue; otherwise stand in the queue.
 
@@ -64,6 +66,7 @@ def take(db: Database, observer: Observer, name: str, owner: str) -> int | None:
         return token
 
 
+@retried
 def give_back(db: Database, name: str, owner: str) -> None:
     """Let go of a device, or of a place in its queue; nothing happens where there is neither."""
     with db.write() as connection:

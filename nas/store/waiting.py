@@ -6,11 +6,13 @@ from sqlalchemy import select
 
 from nas.store import work
 from nas.store.database import Database
+from nas.store.outages import retried
 from nas.store.rows import as_row
 from nas.store.states import WorkState
 from nas.store.work import KINDS, Work
 
 
+@retried
 def waiting(db: Database) -> list[Work]:
     """Searches and jobs that wait for their devices; what a user paused is not among them."""
     with db.read() as connection:
@@ -21,6 +23,7 @@ def waiting(db: Database) -> list[Work]:
         ]
 
 
+@retried
 def wake(db: Database, found: Work) -> None:
     """Queue it again, unless it no longer waits."""
     with db.write() as connection:
