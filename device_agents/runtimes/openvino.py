@@ -14,21 +14,16 @@ IDENTITY_MODEL = ONNX_IDENTITY
 
 
 class Model:
-    """A compiled model with one inference request.
+    """A compiled model with one inference request."""
 
-    Args:
-        used: Names of the inputs that the graph reads: the others are listed, but refused as unknown.
-    """
-
-    def __init__(self, compiled: Any, used: List[str]) -> None:
+    def __init__(self, compiled: Any) -> None:
         self._request = compiled.create_infer_request()
-        self._used = used
         self._outputs = [(index, port.any_name) for index, port in enumerate(compiled.outputs)]
         self.inputs: List[InputSpec] = [_spec(port) for port in compiled.inputs]
         self.provider = "+".join(compiled.get_property("EXECUTION_DEVICES"))
 
     def run(self, inputs: Dict[str, Any]) -> Dict[str, Any]:
-        found = self._request.infer({name: inputs[name] for name in self._used})
+        found = self._request.infer(inputs)
         return {name: found[index] for index, name in self._outputs}
 
 
@@ -64,9 +59,7 @@ def load(path: str, threads: int) -> Model:
         "ENABLE_CPU_PINNING": False,
     }
     try:
-        model = core.read_model(path)
-        used = [port.any_name for port in model.inputs if port.get_target_inputs()]
-        return Model(core.compile_model(model, "CPU", properties), used)
+        return Model(core.compile_model(core.read_model(path), "CPU", properties))
     except RuntimeError as error:
         # The lines before the last name OpenVINO's own source files.
         reason = [line for line in str(error).splitlines() if line.strip()][-1].partition(" Please ")[0]

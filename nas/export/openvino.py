@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,15 +40,17 @@ def _compiled(data: bytes) -> Callable[[Arrays], NDArray[np.float32]]:
         raise MissingExtra(
             "Exporting for openvino needs the package openvino; install it with `pip install 'edge-nas[openvino]'`."
         ) from None
-    core = openvino.Core()
-    model = core.read_model(data)
-    # An input that the graph does not read is listed, but refused as unknown.
-    used = [port.any_name for port in model.inputs if port.get_target_inputs()]
     # Left to itself OpenVINO computes in bf16 where the processor can.
-    request = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"}).create_infer_request()
+    properties = {"INFERENCE_PRECISION_HINT": "f32"}
+    core = openvino.Core()
+    with tempfile.TemporaryDirectory() as folder:
+        # From a file, as on a device: of a model in memory it forgets the names of inputs that nothing reads.
+        path = Path(folder) / "model.onnx"
+        path.write_bytes(data)
+        request = core.compile_model(core.read_model(path), "CPU", properties).create_infer_request()
 
     def forecast(inputs: Arrays) -> NDArray[np.float32]:
-        result: NDArray[np.float32] = request.infer({name: inputs[name] for name in used})[OUTPUT].copy()
+        result: NDArray[np.float32] = request.infer(dict(inputs))[OUTPUT].copy()
         return result
 
     return forecast
