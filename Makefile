@@ -1,13 +1,14 @@
 # Two commands for newcomers: `make demo` and `make test`. Each does all its own set-up.
 PYTHON ?= python3
 VENV := .venv
+LITERT := .venv-litert
 BIN := $(VENV)/bin
 # A CPU or CUDA build of torch from an index of your choice, for example TORCH_INDEX=https://…/whl/cpu
 TORCH_INDEX ?=
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-arm lint format schema sshd bench-measuring bench-board clean
+.PHONY: help demo test test-arm lint format schema litert sshd bench-measuring bench-board clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 26
@@ -15,7 +16,7 @@ help: ## Show this list
 demo: $(VENV)/.demo ## Run the main job on this computer: data, search, front, student
 	NAS_HOME=$${NAS_HOME:-$(CURDIR)/.nas} $(BIN)/nas demo
 
-test: $(VENV)/.dev sshd ## Run the tests
+test: $(VENV)/.dev $(LITERT)/.ready sshd ## Run the tests
 	$(BIN)/pytest
 
 test-arm: $(VENV)/.dev sshd ## Run the tests on an emulated Arm board (needs root; its system is kept in /var/cache/edge-nas)
@@ -37,6 +38,8 @@ format: $(VENV)/.dev ## Format the code
 schema: $(VENV)/.dev ## Write the JSON schema of search spaces anew
 	$(BIN)/nas space schema > search_spaces/schema.json
 
+litert: $(LITERT)/.ready ## Install LiteRT's converter into an environment of its own (2 GB)
+
 bench-measuring: $(VENV)/.dev sshd ## Measure what a candidate costs over SSH, beside its own run time
 	$(BIN)/python -m tests.benchmarks.measuring
 
@@ -47,7 +50,7 @@ bench-board: $(VENV)/.dev ## Measure on a board of your own: HOST=… [USER= KEY
 	  $(if $(FINGERPRINT),--fingerprint "$(FINGERPRINT)")
 
 clean: ## Remove the virtual environment and what the demo wrote
-	rm -rf $(VENV) .nas build *.egg-info
+	rm -rf $(VENV) $(LITERT) .nas build *.egg-info
 
 $(VENV)/.%: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -57,6 +60,14 @@ $(VENV)/.%: pyproject.toml constraints.txt
 	@echo "Installing into $(VENV); this takes a minute or two"
 	$(if $(TORCH_INDEX),$(BIN)/python -m pip install -q --index-url $(TORCH_INDEX) -c constraints.txt torch)
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[$*]'
+	@touch $@
+
+$(LITERT)/.ready: constraints-litert.txt
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { $(call APT,python3-venv); }
+	$(PYTHON) -m venv $(LITERT)
+	@echo "Installing LiteRT's converter into $(LITERT); this takes a minute or two"
+	$(if $(TORCH_INDEX),$(LITERT)/bin/python -m pip install -q --index-url $(TORCH_INDEX) -c constraints-litert.txt torch)
+	$(LITERT)/bin/python -m pip install -q -c constraints-litert.txt litert-torch
 	@touch $@
 
 sshd:

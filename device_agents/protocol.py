@@ -23,7 +23,15 @@ VERSION = 2
 MAX_LINE = 65536
 """Bytes that a request may have; replies carry raw samples and tensors and are longer."""
 
-RUNTIMES = ("onnxruntime", "identity")
+RUNTIMES = (
+    "onnxruntime",
+    "onnxruntime-cuda",
+    "onnxruntime-tensorrt",
+    "openvino",
+    "executorch",
+    "litert",
+    "identity",
+)
 
 BLAMES = {
     "bad_json": "controller",

@@ -108,6 +108,14 @@ class Client:
         """Enrol a device anew under its name; searches that use it can go on."""
         return self._json("PUT", f"/api/v1/devices/{quote(str(device['name']), safe='')}", device)
 
+    def drain_device(self, name: str) -> Json:
+        """Give a device no more work; what runs on it ends."""
+        return self._json("POST", f"/api/v1/devices/{quote(name, safe='')}/drain")
+
+    def undrain_device(self, name: str) -> Json:
+        """Give a drained device work again."""
+        return self._json("POST", f"/api/v1/devices/{quote(name, safe='')}/undrain")
+
     def remove_device(self, name: str) -> None:
         """Forget a device."""
         self._send("DELETE", f"/api/v1/devices/{quote(name, safe='')}")

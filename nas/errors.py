@@ -13,9 +13,11 @@
     └── Fault                   something broke while working
         ├── CandidateFault      blame the architecture: never tried again
         ├── ControllerFault     blame this side: tried again, bounded
-        │   └── BlobLost            a file is missing or damaged on the device: sent again
+        │   ├── BlobLost            a file is missing or damaged on the device: sent again
+        │   └── LeaseLost           another controller took the device meanwhile: its result is refused
         └── DeviceFault         blame the device: tried again, bounded
             ├── DeviceUnreachable   no answer, or it stopped answering
+            ├── DeviceAway          it is given no work now: quarantined, draining, or outside its window
             ├── DeviceBusy          another agent holds the device
             ├── LoginRefused        the device refuses this user or key
             ├── HostKeyUnknown      never enrolled: nothing was sent
@@ -90,10 +92,23 @@ class BlobLost(ControllerFault):
     """A model or its inputs are missing or damaged on the device; sending them again mends it."""
 
 
+class LeaseLost(ControllerFault):
+    """Another controller took the device meanwhile; whatever it still said is refused, and asked for again."""
+
+
 class DeviceFault(Fault):
-    """The device broke or is not usable; another attempt may succeed."""
+    """The device broke or is not usable; another attempt may succeed.
+
+    Attributes:
+        device: Name of the device; empty where the fault was met before it was known.
+    """
 
     blame = "device"
+    device = ""
+
+
+class DeviceAway(DeviceFault):
+    """The device is given no work now; the message says what it waits for."""
 
 
 class DeviceUnreachable(DeviceFault):

@@ -5,20 +5,70 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
 from nas.errors import RequestError
 from nas.space import SearchSpace
 
-Accuracy: TypeAlias = Literal["wape", "mae", "rmse"]
-Cost: TypeAlias = Literal["latency_p50_ms", "latency_p95_ms", "peak_memory_mb", "size_kb"]
-Metric: TypeAlias = Literal[Accuracy, Cost]  # one flat choice, so that a wrong one is one finding
-
 ACCURACIES: tuple[str, ...] = ("wape", "mae", "rmse")
 """Known after training; judged on the validation weeks. Lower is better, like every metric here."""
-COSTS: tuple[str, ...] = ("latency_p50_ms", "latency_p95_ms", "peak_memory_mb", "size_kb")
+COSTS: tuple[str, ...] = (
+    "latency_p50_ms",
+    "latency_p95_ms",
+    "peak_memory_mb",
+    "size_kb",
+    "energy_mj",
+    "mean_power_w",
+    "sweep_seconds",
+    "sweep_peak_mb",
+)
 """Known before training: measured on the device with random weights."""
 DEVICE_NAME = r"^[a-z0-9][a-z0-9-]{0,62}$"
+DAILY_WINDOW = r"^([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-5][0-9]$"
+
+
+def split(name: str) -> tuple[str, str | None]:
+    """The metric of a name, and the device that it is of: ``size_kb`` (the worst of all, None) or ``size_kb@pi4``."""
+    metric, _, device = name.partition("@")
+    return metric, device or None
+
+
+def _flat(constraints: Any) -> Any:
+    """``{"size_kb": {"pi4": 60}}`` is ``{"size_kb@pi4": 60}``."""
+    if not isinstance(constraints, Mapping):
+        return constraints
+    flat: dict[Any, Any] = {}
+    for name, limit in constraints.items():
+        if isinstance(limit, Mapping) and not limit:
+            raise ValueError(f"{name} has an empty table; expected a limit for each device that it names")
+        parts = (
+            {f"{name}@{device}": of for device, of in limit.items()} if isinstance(limit, Mapping) else {name: limit}
+        )
+        for part, value in parts.items():
+            if part in flat:
+                raise ValueError(f"{part} is limited twice; keep one of the two limits")
+            flat[part] = value
+    return flat
+
+
+_PATTERN = rf"^({'|'.join(ACCURACIES)}|({'|'.join(COSTS)})(@{DEVICE_NAME[1:-1]})?)$"
+Metric: TypeAlias = Annotated[str, WithJsonSchema({"type": "string", "pattern": _PATTERN})]
+"""A metric, or a cost on one device: ``latency_p50_ms@pi4``."""
+_Limit: TypeAlias = Annotated[float, Field(gt=0)]
+Constraints: TypeAlias = Annotated[
+    dict[str, _Limit],
+    BeforeValidator(_flat, json_schema_input_type=dict[Metric, _Limit | dict[str, _Limit]]),
+]
 
 
 class _Frozen(BaseModel):
@@ -91,9 +141,9 @@ class SearchRequest(_Frozen):
                     "name": "spring",
                     "space": "lstm_compact",
                     "data": {"source": "complete_journey", "horizon": 14},
-                    "devices": ["pi4"],
-                    "objectives": ["wape", "latency_p50_ms"],
-                    "constraints": {"latency_p95_ms": 2.0, "peak_memory_mb": 90},
+                    "devices": ["pi4", "jetson"],
+                    "objectives": ["wape", "latency_p50_ms@jetson"],
+                    "constraints": {"latency_p95_ms": {"pi4": 5, "jetson": 2}, "peak_memory_mb": 90},
                     "trials": 36,
                 }
             ]
@@ -104,33 +154,72 @@ class SearchRequest(_Frozen):
     space: str | SearchSpace = Field("lstm_compact", description="A built-in space by name, or a whole space inline.")
     data: DataSpec = DataSpec()
     devices: tuple[Annotated[str, Field(pattern=DEVICE_NAME)], ...] = Field(
-        min_length=1, description="Measured on each; with several, the worst of them counts."
+        min_length=1, description="Devices or pools of devices; every candidate is measured on each."
     )
-    objectives: tuple[Metric, ...] = Field(("wape", "latency_p50_ms"), min_length=1, max_length=4)
-    constraints: dict[Metric, Annotated[float, Field(gt=0)]] = Field(
-        default_factory=dict, description="Upper limits; costs are judged before training."
+    objectives: tuple[Metric, ...] = Field(
+        ("wape", "latency_p50_ms"),
+        min_length=1,
+        max_length=4,
+        description="All to be minimised; a cost is the worst of all devices, or of one: `latency_p50_ms@pi4`.",
+    )
+    constraints: Constraints = Field(
+        default_factory=dict,
+        description="Upper limits, for all devices or for each: `5` or `{pi4: 5}`; costs are judged before training.",
     )
     trials: int = Field(36, ge=1, le=100_000)
     sampler: Literal["tpe", "nsga2", "random"] = "tpe"
     seed: int = Field(0, ge=0, lt=2**31)
     training: Training = Training()
 
-    @property
-    def limits(self) -> dict[str, float]:
-        """The constraints by name."""
-        return {str(name): limit for name, limit in self.constraints.items()}
+    @field_validator("devices")
+    @classmethod
+    def _named_once(cls, devices: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(devices)) < len(devices):
+            raise ValueError("the same device stands here twice; remove one")
+        return devices
 
-    @model_validator(mode="after")
-    def _distinct(self) -> Self:
-        for name in ("objectives", "devices"):
-            if len(set(getattr(self, name))) < len(getattr(self, name)):
-                raise ValueError(f"{name} names the same thing twice")
-        return self
+    @field_validator("objectives")
+    @classmethod
+    def _objectives_of_devices(cls, names: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        found = tuple(_of_devices(name, info.data.get("devices")) for name in names)
+        if len(set(found)) < len(found):
+            raise ValueError("the same objective stands here twice; remove one")
+        return found
+
+    @field_validator("constraints")
+    @classmethod
+    def _constraints_of_devices(cls, limits: dict[str, float], info: ValidationInfo) -> dict[str, float]:
+        found = {_of_devices(name, info.data.get("devices")): limit for name, limit in limits.items()}
+        if len(found) < len(limits):
+            raise ValueError(f"{', '.join(limits)} limit the same thing twice; keep one of them")
+        return found
+
+
+def _of_devices(name: str, devices: tuple[str, ...] | None) -> str:
+    """A name that is known, and whose device takes part; where that device is the only one, the metric says it all.
+
+    Args:
+        devices: None when they are wrong themselves.
+    """
+    metric, device = split(name)
+    if metric not in ACCURACIES + COSTS:
+        raise ValueError(f"{metric!r} is no metric; expected one of {', '.join(ACCURACIES + COSTS)}")
+    if "@" not in name:
+        return name
+    if metric in ACCURACIES:
+        raise ValueError(f"{metric} is the same on every device; leave out {name.removeprefix(metric)}")
+    if device is None:
+        raise ValueError(f"{name!r} names no device; write it as {metric}@pi4, or {metric} for the worst of all")
+    if devices is not None and device not in devices:
+        raise ValueError(f"{name} is of {device}, which is not among the devices of this search: {', '.join(devices)}")
+    return metric if devices == (device,) else name
 
 
 class StudentRequest(_Frozen):
-    """Which trial becomes a student, and on which device it is verified."""
+    """Which trial becomes a student, and where it is measured and verified."""
 
     search: int = Field(ge=1)
     trial: int | None = Field(None, ge=0, description="A trial's number; none takes the front's recommended one.")
-    device: Annotated[str, Field(pattern=DEVICE_NAME)] | None = Field(None, description="None: the search's first.")
+    device: Annotated[str, Field(pattern=DEVICE_NAME)] | None = Field(
+        None, description="None: every device of the search."
+    )

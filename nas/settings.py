@@ -25,7 +25,17 @@ class Settings(BaseSettings):
     cluster_insecure: bool = Field(False, description="1 allows a plain tcp:// scheduler off loopback.")
     train_workers: int = Field(2, ge=1, description="Trainings at a time on the local cluster, one thread each.")
     lease_ttl: float = Field(10.0, gt=0, description="Seconds after which work without a heartbeat may be taken over.")
+    quarantine_after: int = Field(3, ge=1, description="Faults in a row after which a device is given no more work.")
+    session_idle: float = Field(
+        10.0, gt=0, description="Seconds without a request after which a device's session is closed."
+    )
     attempts: int = Field(3, ge=1, description="Attempts per trial when a device or the controller breaks.")
+    key_passphrase_file: str = Field(
+        "", description="File with the passphrase of SSH keys, readable by its owner only."
+    )
+    litert_python: str = Field(
+        "", description="Python with LiteRT's converter; empty means `.venv-litert` beside this environment."
+    )
     log_level: str = Field("INFO", description="Least level that is logged: DEBUG, INFO, WARNING or ERROR.")
 
     @classmethod

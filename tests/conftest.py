@@ -1,5 +1,5 @@
 """Fixtures that several rooms share."""
 
-from sshd import fresh_sshd, sshd
+from sshd import fresh_sshd, more_sshd, ssh_agent, sshd
 
-__all__ = ["fresh_sshd", "sshd"]
+__all__ = ["fresh_sshd", "more_sshd", "ssh_agent", "sshd"]

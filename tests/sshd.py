@@ -1,4 +1,4 @@
-"""A real OpenSSH server on loopback for the tests: its own port, host key and configuration, as the current user."""
+"""Real OpenSSH for the tests: servers on loopback with keys of their own, an ssh-agent, certificates; as this user."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from processes import descendants
+from processes import descendants, wait_until
 
-from nas.devices.device import Device
+from nas.devices.device import Device, Hop
 
 SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
 CONFIG = """\
@@ -27,20 +28,22 @@ AuthorizedKeysFile {folder}/user_key.pub
 PidFile none
 StrictModes no
 UsePAM no
-PasswordAuthentication no
 KbdInteractiveAuthentication no
 PermitRootLogin prohibit-password
 PrintMotd no
 Subsystem sftp internal-sftp
+{extra}
+PasswordAuthentication no
 """
 
 
 @dataclass
 class Sshd:
-    """One server; ``device`` describes a device that is reached through it."""
+    """One server; ``device`` describes a device that is reached through it. ``extra`` goes into its configuration."""
 
     folder: Path
     port: int = 0
+    extra: str = ""
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     def start(self) -> None:
@@ -48,15 +51,12 @@ class Sshd:
             make_key(self.folder / name)
         with socket.create_server(("127.0.0.1", self.port)) as probe:
             self.port = probe.getsockname()[1]
-        (self.folder / "config").write_text(self.config())
+        (self.folder / "config").write_text(CONFIG.format(port=self.port, folder=self.folder, extra=self.extra))
         if os.getuid() == 0:
             Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # sshd's privilege separation wants it
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen([SSHD, "-D", "-e", "-f", self.folder / "config"], stderr=log)
         self._wait_until_it_answers()
-
-    def config(self) -> str:
-        return CONFIG.format(port=self.port, folder=self.folder)
 
     def _wait_until_it_answers(self) -> None:
         for _ in range(200):
@@ -88,6 +88,15 @@ class Sshd:
         command = ["ssh-keygen", "-lf", str(self.folder / "host_key.pub")]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[1]
 
+    @property
+    def log(self) -> str:
+        return (self.folder / "log").read_text()
+
+    @property
+    def hop(self) -> Hop:
+        """This server as a machine on the way."""
+        return Hop("127.0.0.1", self.port, getpass.getuser(), str(self.folder / "user_key"), self.host_key)
+
     def device(self, root: Path, **changes: object) -> Device:
         usual = {
             "name": "over-ssh",
@@ -102,9 +111,72 @@ class Sshd:
         return Device(**{**usual, **changes})  # type: ignore[arg-type] # the tests choose
 
 
-def make_key(path: Path) -> None:
+def make_key(path: Path, *, kind: str = "ed25519", passphrase: str = "") -> Path:
+    """Make a pair of keys, unless it is there."""
     if not path.exists():
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "test", "-f", path], check=True)
+        command = ["ssh-keygen", "-q", "-t", kind, "-N", passphrase, "-C", "test", "-f", path]
+        subprocess.run([*command, *(["-b", "2048"] if kind == "rsa" else [])], check=True)
+    return path
+
+
+def public_line(path: Path) -> str:
+    """Return the public half of a key without its comment."""
+    return " ".join(Path(f"{path}.pub").read_text().split()[:2])
+
+
+def certify(key: Path, authority: Path, *, validity: str = "+1h") -> Path:
+    """Sign a user's key, for the current user, and return the certificate that ssh-keygen puts beside it."""
+    command = ["ssh-keygen", "-q", "-s", authority, "-I", "test", "-n", getpass.getuser(), "-V", validity, f"{key}.pub"]
+    subprocess.run(command, check=True)
+    return key.with_name(f"{key.name}-cert.pub")
+
+
+@dataclass
+class SshAgent:
+    """A running ssh-agent."""
+
+    socket: Path
+
+    def add(self, key: Path) -> None:
+        self._ask("-q", key)
+
+    def forget_all(self) -> None:
+        self._ask("-q", "-D")
+
+    def _ask(self, *words: str | Path) -> None:
+        environment = {**os.environ, "SSH_AUTH_SOCK": str(self.socket)}
+        subprocess.run(["ssh-add", *words], env=environment, check=True, stdin=subprocess.DEVNULL)
+
+
+@pytest.fixture
+def ssh_agent(monkeypatch: pytest.MonkeyPatch) -> Iterator[SshAgent]:
+    """An agent of the test's own, at SSH_AUTH_SOCK."""
+    with tempfile.TemporaryDirectory(prefix="agent-") as folder:  # a socket's path is short
+        agent = SshAgent(Path(folder) / "socket")
+        process = subprocess.Popen(["ssh-agent", "-D", "-a", agent.socket], stdout=subprocess.DEVNULL)
+        wait_until(agent.socket.exists)
+        monkeypatch.setenv("SSH_AUTH_SOCK", str(agent.socket))
+        yield agent
+        process.terminate()
+        process.wait()
+
+
+@pytest.fixture
+def more_sshd(tmp_path: Path) -> Iterator[Callable[..., Sshd]]:
+    """Start further servers, each with keys of its own: ``more_sshd("gate", extra="AllowTcpForwarding no")``."""
+    _expect_openssh()
+    started: list[Sshd] = []
+
+    def start(name: str, *, extra: str = "") -> Sshd:
+        folder = tmp_path / name
+        folder.mkdir()
+        started.append(Sshd(folder, extra=extra))
+        started[-1].start()
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.stop()
 
 
 @pytest.fixture(scope="session")
@@ -120,9 +192,13 @@ def fresh_sshd(tmp_path: Path) -> Iterator[Sshd]:
     yield from _served(folder)
 
 
-def _served(folder: Path) -> Iterator[Sshd]:
+def _expect_openssh() -> None:
     if SSHD is None or shutil.which("ssh-keygen") is None:
         pytest.skip("OpenSSH's server is not installed; install it with `apt-get install openssh-server`")
+
+
+def _served(folder: Path) -> Iterator[Sshd]:
+    _expect_openssh()
     server = Sshd(folder)
     server.start()
     yield server

@@ -5,13 +5,17 @@ import sys
 
 import pytest
 
-from nas.cli import main
+from nas.cli import main, show
+from nas.client import Client
+from nas.request import SearchRequest
 
 
 @pytest.fixture
 def nas(monkeypatch, capsys, tmp_path):
     """Run `nas` with these words; returns exit code, stdout and stderr."""
     monkeypatch.setenv("NAS_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("HOME", str(tmp_path))  # of the user's own OpenSSH configuration nothing is read
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
     monkeypatch.setenv("NAS_URL", "http://127.0.0.1:9")  # where no service is
 
     def run(*words):
@@ -50,10 +54,17 @@ def test_without_a_service_it_says_how_to_start_one(nas, words):
     [
         (("search", "start", "--device", "a", "--constraint", "fast"), "METRIC<=NUMBER"),
         (("search", "start", "--device", "a", "--constraint", "wape<=nan"), "METRIC<=NUMBER"),
+        (("search", "start", "--device", "a", "--constraint", "<=1"), "METRIC@DEVICE<=NUMBER"),
+        (("search", "start", "--device", "a", *("--constraint", "wape<=1") * 2), "limited twice"),
         (("search", "start", "--device", "a", "--data", "absent.csv"), "absent.csv"),
         (("search", "start", "--device", "a", "--hist", "price"), "--data"),
         (("search", "start", "--device", "a", "--space", "absent.yaml"), "No such file"),
-        (("devices", "add", "pi4", "--host", "h"), "--user and --key"),
+        (("devices", "add", "pi4", "--host", "h", "--ssh-config", "absent"), "absent"),
+        (("devices", "add", "pi4", "--host", "h", "--jump", "a:b:c"), "[USER@]HOST[:PORT]"),
+        (("devices", "add", "pi4", "--host", "h", "--jump-fingerprint", "gate"), "HOST=SHA256:…"),
+        (("devices", "add", "pi4", "--host", "h", "--measure-between", "22-5"), "22:00-05:00"),
+        (("devices", "add", "pi4", "--host", "h", "--pool", "pi4"), "same name"),
+        (("devices", "import", "absent.csv"), "absent.csv"),
         (("devices", "add", "Pi 4", "--host", "h", "--user", "u", "--key", "k"), "small letters"),
         (("devices", "add", "pi4", "--user", "u"), "--host"),
         (("data", "check", "absent.csv"), "absent.csv"),
@@ -65,6 +76,23 @@ def test_wrong_words_are_one_sentence_and_exit_code_2(nas, words, says):
     code, _, err = nas(*words)
     assert code == 2
     assert says in err
+
+
+def test_limits_and_objectives_of_one_device_are_written_with_its_name(nas, monkeypatch):
+    asked = []
+    monkeypatch.setattr(Client, "start_search", lambda _client, request: asked.append(request) or {"id": 1})
+    limits = ("--constraint", "latency_p95_ms@pi4<=5", "--constraint", "latency_p95_ms@jetson <= 2")
+    goals = ("--objective", "wape", "--objective", "latency_p50_ms@jetson")
+    assert nas("search", "start", "--device", "pi4", "--device", "jetson", *limits, *goals)[0] == 0
+    found = SearchRequest.model_validate(asked[0])
+    assert found.constraints == {"latency_p95_ms@pi4": 5, "latency_p95_ms@jetson": 2}
+    assert found.objectives == ("wape", "latency_p50_ms@jetson")
+
+
+def test_a_table_shows_what_was_asked_for_and_limited_before_the_usual_metrics():
+    found = show.columns(["wape", "latency_p50_ms@jetson"], ["latency_p95_ms@pi4", "energy_mj", "wape"])
+    asked, usual = ["wape", "latency_p50_ms@jetson", "latency_p95_ms@pi4", "energy_mj"], ["peak_memory_mb", "size_kb"]
+    assert found == asked + usual
 
 
 @pytest.mark.parametrize(("name", "value"), [("NAS_PORT", "abc"), ("NAS_PORT", "99999"), ("NAS_LEASE_TTL", "0")])
@@ -141,4 +169,4 @@ def test_a_device_without_onnxruntime_is_told_how_to_get_it(nas, sshd, tmp_path)
     login = ["--key", sshd.device(tmp_path).key, "--fingerprint", sshd.fingerprint]
     code, _, err = nas("devices", "add", "pi4", *where, *login, "--python", bare, "--root", tmp_path / "agent")
     assert code == 1
-    assert "pip install onnxruntime" in err
+    assert "--install" in err

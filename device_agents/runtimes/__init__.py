@@ -8,7 +8,7 @@ import struct
 import zipfile
 from typing import Any, Dict, List, NamedTuple, Optional, Protocol, Tuple, cast
 
-from device_agents.protocol import RUNTIMES
+from device_agents.protocol import RUNTIMES, Problem
 
 
 class InputSpec(NamedTuple):
@@ -24,9 +24,8 @@ class Loaded(Protocol):
 
     inputs: List[InputSpec]
     """What ``run`` takes; empty when any arrays will do."""
-
     provider: str
-    """What really executes it, as the runtime reports it."""
+    """What really executes the model, in the runtime's own words: never just what was asked for."""
 
     def run(self, inputs: Dict[str, Any]) -> Dict[str, Any]:
         """Return the outputs by name for input arrays by name."""
@@ -48,7 +47,12 @@ class Runtime(Protocol):
         ...
 
     def load(self, path: str, threads: int) -> Loaded:
-        """Load the model file at ``path`` for that many threads."""
+        """Load the model file at ``path`` for that many threads.
+
+        Raises:
+            Problem: ``runtime_missing`` where the device cannot execute it the way this runtime promises.
+            Exception: Anything else means that the model is to blame.
+        """
         ...
 
 
@@ -64,13 +68,19 @@ def identity_inputs() -> bytes:
 
 def find(name: str) -> Runtime:
     """Return the runtime called ``name``, one of ``RUNTIMES``."""
-    return cast("Runtime", importlib.import_module("device_agents.runtimes." + name))
+    return cast("Runtime", importlib.import_module("device_agents.runtimes." + name.replace("-", "_")))
 
 
 def versions() -> Dict[str, str]:
     """Return the version of every runtime that is installed, by name."""
     found = {name: find(name).version() for name in RUNTIMES}
     return {name: version for name, version in found.items() if version is not None}
+
+
+def missing(runtime: str, reason: object, install: str) -> Problem:
+    """Return what to raise when the device does not have ``runtime``, with the command that brings it."""
+    text = "%s is not on this device (%.200s); install it there with `%s`." % (runtime, reason, install)
+    return Problem("runtime_missing", " ".join(text.split()))
 
 
 def installed(distribution: str) -> Optional[str]:

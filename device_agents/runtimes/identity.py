@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Optional
 
-from device_agents.protocol import Problem
-from device_agents.runtimes import InputSpec, installed
+from device_agents.runtimes import InputSpec, installed, missing
 
 IDENTITY_MODEL = b"identity"
 
 
 class Model:
     """Any file at all; the outputs are the inputs."""
+
+    provider = "numpy"
 
     def __init__(self, content: bytes) -> None:
         self.content = content
@@ -29,9 +30,8 @@ def version() -> Optional[str]:
 def prepare() -> str:
     try:
         import numpy as np
-    except ImportError:
-        message = "numpy is not on the device; install it there with `python3 -m pip install numpy`."
-        raise Problem("runtime_missing", message) from None
+    except ImportError as error:
+        raise missing("numpy", error, "python3 -m pip install numpy") from None
     return str(np.__version__)
 
 

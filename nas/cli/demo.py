@@ -53,7 +53,7 @@ def demo(
         if found["state"] != "completed" or found["reason"]:
             raise ControllerFault(f"The demo's search is {found['state']}: {found['reason']}")
         front, proposed = client.front(search), list(client.trials(search))
-        draw.front_table(front, "Pareto front")
+        draw.front_table(front, limits, "Pareto front")
         draw.front_plot(front, proposed)
         draw.front_picture(front, proposed, limits, out / "front.png")
         _saved(proposed)
@@ -70,7 +70,7 @@ def demo(
 
 def _share_of_plain(share: float) -> dict[str, float]:
     """Limits that mean the same on any computer: a share of what a plain 1x128 LSTM takes on this one."""
-    from nas.export.onnx import export_untrained  # noqa: PLC0415 torch takes seconds
+    from nas.export.targets import export_untrained  # noqa: PLC0415 torch takes seconds
     from nas.models.forecaster import Shape  # noqa: PLC0415
     from nas.search.student import PLAIN  # noqa: PLC0415
 
@@ -104,7 +104,7 @@ def _beside(result: show.Json) -> None:
     lines = [[title.replace("_", " "), *(row.get(n) for n in names)] for title, row in result["beside"].items()]
     show.rows("On the test weeks, measured on this computer", ["", *names], lines)
     show.line(f"student: {Architecture.from_dict(result['architecture'])}")
-    for precision, checked in result["verification"].items():
+    for precision, checked in result["verification"]["here"].items():
         mean = checked["mean_difference"]
         show.line(f"{precision}: the device's outputs differ from the trainer's by {mean:.1e} of the mean forecast")
 

@@ -9,16 +9,15 @@ from typing import Any
 from rich.text import Text
 
 from nas.architecture import Architecture
-from nas.cli.show import NAMED, Json, console, line, rows
+from nas.cli.show import Json, columns, console, line, rows
 from nas.errors import MissingExtra, RequestError
 
 BEST, FEASIBLE, AWAY = "#d1495b", "#8a97a5", "#c9a227"
 
 
-def front_table(front: Json, title: str) -> None:
+def front_table(front: Json, limits: Mapping[str, float], title: str) -> None:
     """The front by its first objective; the recommended trial is marked."""
-    objectives = list(front["objectives"])
-    names = objectives + [name for name in NAMED if name not in objectives]
+    names = columns(front["objectives"], limits)
     lines = [
         [
             f"{point['number']}{' *' if point['number'] == front['recommended'] else ''}",

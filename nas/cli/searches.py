@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -38,8 +39,13 @@ def start(
     stat: Annotated[list[str] | None, typer.Option(help="Column that never changes within a series.")] = None,
     ignore: Annotated[list[str] | None, typer.Option(help="Column to leave out.")] = None,
     fill: Annotated[str | None, typer.Option(help="What a missing day means: zero or previous.")] = None,
-    objective: Annotated[list[str] | None, typer.Option(help=f"Of {', '.join(ACCURACIES + COSTS)}.")] = None,
-    constraint: Annotated[list[str] | None, typer.Option(help="Such as 'latency_p95_ms<=2'.")] = None,
+    objective: Annotated[
+        list[str] | None,
+        typer.Option(help=f"Of {', '.join(ACCURACIES + COSTS)}; a cost on one device is METRIC@DEVICE."),
+    ] = None,
+    constraint: Annotated[
+        list[str] | None, typer.Option(help="Such as 'latency_p95_ms<=2', or for one device 'latency_p95_ms@pi4<=5'.")
+    ] = None,
     trials: Annotated[int, typer.Option(help="Architectures to propose.")] = 36,
     horizon: Annotated[int, typer.Option(help="Days ahead.")] = 14,
     validation_days: Annotated[int, typer.Option(help="Days before the test that choose among trials.")] = 35,
@@ -59,7 +65,7 @@ def start(
         "space": space if _is_name(space) else SearchSpace.load(Path(space)).to_dict(),
         "data": _table(data, columns, {"horizon": horizon, "fill": fill, **parts}),
         "devices": device,
-        "constraints": dict(_constraint(text) for text in constraint or ()),
+        "constraints": _constraints(constraint or ()),
         "trials": trials,
         "training": {"max_epochs": max_epochs},
         "seed": seed,
@@ -105,8 +111,9 @@ def show_(
         return
     if not watch:
         show.console.print(show.progress(found))
-    lines = [[t["number"], t["stage"], *(t["values"].get(n) for n in show.NAMED), t["reason"]] for t in trials]
-    show.rows("Trials", ["trial", "stage", *show.NAMED, "reason"], lines)
+    names = show.columns(found["request"]["objectives"], found["request"]["constraints"])
+    lines = [[t["number"], t["stage"], *(t["values"].get(n) for n in names), t["reason"]] for t in trials]
+    show.rows("Trials", ["trial", "stage", *names, "reason"], lines)
     if watch:
         _expect_completed(found)
 
@@ -142,12 +149,13 @@ def front(
         found = client.front(search)
         trials = list(client.trials(search))
         whole = client.search(search)
+    limits = whole["request"]["constraints"]
     if picture is not None:
-        draw.front_picture(found, trials, whole["request"]["constraints"], picture)
+        draw.front_picture(found, trials, limits, picture)
     if json:
         show.as_json(found)
         return
-    draw.front_table(found, f"Pareto front of search {search}")
+    draw.front_table(found, limits, f"Pareto front of search {search}")
     draw.front_plot(found, trials)
     if not found["points"]:
         show.line(f"search {search} is {whole['state']}: {whole['reason'] or 'wait for its first feasible trial'}")
@@ -157,11 +165,11 @@ def front(
 def export(
     search: SearchId,
     trial: Annotated[int | None, typer.Argument(help="Number of the trial; default: the recommended one.")] = None,
-    device: Annotated[str | None, typer.Option(help="Where to verify it; default: the search's first.")] = None,
+    device: Annotated[str | None, typer.Option(help="Where to verify it; default: every device of the search.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for the package.")] = Path("results"),
     json: AsJson = False,
 ) -> None:
-    """Make a student of a trial: verified on the device, packed, downloaded."""
+    """Make a student of a trial: verified on its devices, packed, downloaded."""
     _make_folder(out)
     with service() as client:
         student = client.export_student(search, trial, device)
@@ -183,8 +191,8 @@ def list_students(json: AsJson = False) -> None:
     if json:
         show.as_json(found)
         return
-    lines = [[s["id"], s["search"], s["trial"], s["device"], s["state"], s["reason"]] for s in found]
-    show.rows("Students", ["id", "search", "trial", "device", "state", "reason"], lines)
+    lines = [[s["id"], s["search"], s["trial"], ", ".join(s["devices"]), s["state"], s["reason"]] for s in found]
+    show.rows("Students", ["id", "search", "trial", "devices", "state", "reason"], lines)
 
 
 def save_package(client: Client, student: int, folder: Path) -> Path:
@@ -226,15 +234,23 @@ def _is_name(space: str) -> bool:
     return "/" not in space and not space.endswith((".yaml", ".yml"))
 
 
-def _constraint(text: str) -> tuple[str, float]:
-    name, _, limit = text.partition("<=")
-    try:
-        value = float(limit)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise RequestError(f"The constraint {text!r} cannot be read; expected METRIC<=NUMBER, as latency_p95_ms<=2.")
-    return name.strip(), value
+def _constraints(texts: Sequence[str]) -> dict[str, float]:
+    limits: dict[str, float] = {}
+    for text in texts:
+        name, _, limit = (part.strip() for part in text.partition("<="))
+        try:
+            value = float(limit)
+        except ValueError:
+            value = math.nan
+        if not (name and math.isfinite(value)):
+            raise RequestError(
+                f"The constraint {text!r} cannot be read; expected METRIC<=NUMBER or METRIC@DEVICE<=NUMBER, as "
+                "latency_p95_ms@pi4<=5."
+            )
+        if name in limits:
+            raise RequestError(f"{name} is limited twice, to {limits[name]:g} and {value:g}; keep one of the two.")
+        limits[name] = value
+    return limits
 
 
 def _expect_completed(search: show.Json) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -17,7 +17,7 @@ from nas.client import Client
 Json = dict[str, Any]
 FINISHED = ("completed", "failed", "cancelled", "paused")
 NAMED = ("wape", "latency_p50_ms", "latency_p95_ms", "peak_memory_mb", "size_kb")
-"""Metrics that every table of trials shows."""
+"""Metrics that every table of trials shows, if only of one device."""
 POLL_S = 1.0
 console = Console()
 if not console.is_terminal:
@@ -49,6 +49,13 @@ def figure(value: Any) -> str:
     if value is None:
         return "–"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def columns(objectives: Iterable[str], limits: Iterable[str]) -> list[str]:
+    """What a table of trials shows: objectives, what is limited, and then the usual metrics."""
+    names = list(dict.fromkeys([*objectives, *limits]))
+    known = {name.partition("@")[0] for name in names}
+    return names + [name for name in NAMED if name not in known]
 
 
 def follow_search(client: Client, search: int) -> Json:

@@ -55,7 +55,8 @@ class FakeTransport:
 
     Args:
         script: One step for each ``measure`` or ``run`` to come: a fault is raised, a mapping
-            stands over the usual reply, None is the usual reply. After the last step all is as usual.
+            stands over the usual reply, None is the usual reply. After the last step all is as usual;
+            so is the identity runtime, by which a device shows that it works.
         opening: Faults that the next openings meet.
         latency_ms: Closed form of p50 in ms from the model's bytes and the threads.
         facts: What differs from ``FACTS``.
@@ -120,7 +121,8 @@ class FakeSession:
 
     def _answer(self, verb: str, message: Mapping[str, Any]) -> dict[str, Any]:
         if verb in ("measure", "run"):
-            step = self._transport.script.popleft() if self._transport.script else None
+            scripted = self._transport.script and message["runtime"] != "identity"
+            step = self._transport.script.popleft() if scripted else None
             if isinstance(step, Fault):
                 raise step
             usual = self._measure(message) if verb == "measure" else self._run(message)

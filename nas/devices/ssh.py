@@ -1,4 +1,4 @@
-"""A device over SSH, by paramiko: pinned host key, one private key, nothing of the user's own SSH configuration."""
+"""A device over SSH, by paramiko: what enrolment wrote down, and nothing of the user's own SSH configuration."""
 
 from __future__ import annotations
 
@@ -7,36 +7,25 @@ import io
 import os
 import posixpath
 import shlex
-import socket
 import stat
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import paramiko
 
 from nas.devices.agent_file import AgentFile, agent_file
 from nas.devices.device import Device
+from nas.devices.ssh_link import CONNECT_S, Way, reach
 from nas.devices.transport import LineSession, python_missing
-from nas.errors import (
-    ControllerFault,
-    DeviceFault,
-    DeviceUnreachable,
-    HostKeyChanged,
-    HostKeyUnknown,
-    LoginRefused,
-)
+from nas.errors import ControllerFault, DeviceFault, DeviceUnreachable
 
-CONNECT_S = 10.0
-"""Seconds for each of: TCP, the banner, the key exchange, the login."""
-TRANSFER_S = 30.0
+TRANSFER_S = 20.0
 """Seconds that one SFTP request or a command that we wait for may stay without an answer."""
 CHUNK = 32768
 """Bytes of one SFTP write: what every server takes."""
-KEEPALIVE_S = 5
-SILENCE_MS = 20_000
-"""Milliseconds that sent data may stay unacknowledged before the kernel gives the connection up."""
+QUIET_S = 8.0
+"""Seconds without a word from the agent after which the device is asked whether it is still there."""
 
 _INSTALL = (
     "import hashlib, os, sys; part, path, sha = sys.argv[1:]; "
@@ -51,19 +40,12 @@ class SshTransport:
     """Logs in, uploads the agent once, and starts it."""
 
     def open(self, device: Device) -> SshSession:
-        if not device.host_key:
-            raise HostKeyUnknown(
-                f"The device {device.name} was never enrolled, so nothing was sent; "
-                "enrol it first, which shows its host key's fingerprint and pins it."
-            )
-        connection = _connected(device.host, device.port, device.host_key)
+        way = reach(device)
         try:
-            _expect_pinned(device, connection)
-            _log_in(device, connection)
             with _plain_faults(device):
-                session = _start(device, connection)
+                session = _start(device, way)
         except BaseException:
-            connection.close()
+            way.close()
             raise
         session.hello()
         return session
@@ -72,15 +54,13 @@ class SshTransport:
 class SshSession(LineSession):
     """A session with an agent behind SSH; blobs go through SFTP."""
 
-    def __init__(
-        self, device: Device, connection: paramiko.Transport, sftp: paramiko.SFTPClient, pipe: _Exec, known: list[str]
-    ) -> None:
+    def __init__(self, device: Device, way: Way, sftp: paramiko.SFTPClient, pipe: _Exec, known: list[str]) -> None:
         super().__init__(device, pipe, known)
-        self._connection = connection
+        self._way = way
         self._sftp = sftp
 
     def _end(self) -> None:
-        self._connection.close()
+        self._way.close()
 
     def _send_blob(self, sha: str, blob: bytes) -> None:
         path = posixpath.join(self._device.root, "blobs", sha)
@@ -111,98 +91,13 @@ class SshSession(LineSession):
         """Run a command beside the agent; return its exit status, its stdout and the tail of its stderr."""
         end = time.monotonic() + deadline_s
         with _plain_faults(self._device):
-            pipe, said = _Exec(self._connection, words), b""
+            pipe, said = _Exec(self._way.end, words), b""
             pipe.send(stdin)
             pipe.end()
             while chunk := pipe.receive(max(0.0, end - time.monotonic())):
                 said += chunk
             status, tail = pipe.ending()
         return status, said, tail
-
-
-def scan_host_key(host: str, port: int = 22, timeout_s: float = CONNECT_S) -> tuple[str, str]:
-    """Ask a host for its key, to show and pin it at enrolment; nothing else is sent.
-
-    Returns:
-        The key line (``ssh-ed25519 AAAA…``) and its fingerprint (``SHA256:…``), as ``ssh-keygen -l`` prints it.
-
-    Raises:
-        DeviceUnreachable: No SSH server answers there.
-    """
-    connection = _connected(host, port, "ssh-ed25519 ", timeout_s)
-    try:
-        key = connection.get_remote_server_key()
-        return _key_line(key), key.fingerprint
-    finally:
-        connection.close()
-
-
-def _connected(host: str, port: int, host_key: str, timeout_s: float = CONNECT_S) -> paramiko.Transport:
-    """Return a connection after the key exchange, before any login."""
-    where = f"{host}:{port}"
-    try:
-        link = socket.create_connection((host, port), timeout_s)
-    except OSError as error:
-        raise DeviceUnreachable(
-            f"No connection to {where} ({error.strerror or error}); check the address, the network, and that sshd runs."
-        ) from error
-    link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; elsewhere the deadline of each call has to do
-        link.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENCE_MS)
-    connection = paramiko.Transport(link)
-    try:
-        connection.banner_timeout = connection.auth_timeout = connection.channel_timeout = timeout_s
-        offers = connection.get_security_options()
-        offers.key_types = sorted(offers.key_types, key=lambda kind: not _is_of(kind, host_key))
-        connection.start_client(timeout=timeout_s)
-        connection.get_remote_server_key()
-    except (paramiko.SSHException, OSError, EOFError) as error:
-        connection.close()
-        raise DeviceUnreachable(
-            f"What answers at {where} is no usable SSH server ({error}); check the port."
-        ) from error
-    connection.set_keepalive(KEEPALIVE_S)
-    return connection
-
-
-def _is_of(algorithm: str, host_key: str) -> bool:
-    """Tell whether a signature algorithm belongs to the type of a key; RSA keys sign with SHA-2."""
-    kind = host_key.split(maxsplit=1)[0]
-    return algorithm == kind or (kind == "ssh-rsa" and algorithm.startswith("rsa-sha2-"))
-
-
-def _key_line(key: paramiko.PKey) -> str:
-    return f"{key.get_name()} {key.get_base64()}"
-
-
-def _expect_pinned(device: Device, connection: paramiko.Transport) -> None:
-    shown = connection.get_remote_server_key()
-    if _key_line(shown) != device.host_key:
-        raise HostKeyChanged(
-            f"The device {device.name} shows another host key ({shown.fingerprint}) than the one pinned at enrolment, "
-            "so nothing was sent; if it was set up anew, remove it and enrol it again, otherwise somebody else answers."
-        )
-
-
-def _log_in(device: Device, connection: paramiko.Transport) -> None:
-    refused = f"The device {device.name} refuses the login of {device.user}"
-    if not device.key:
-        raise LoginRefused(f"{refused}: it has no private key here; name the file of one with its `key`.")
-    try:
-        key = paramiko.PKey.from_path(Path(device.key).expanduser())
-    except (OSError, ValueError, TypeError, paramiko.SSHException) as error:
-        raise ControllerFault(
-            f"The private key {device.key} of {device.name} cannot be read ({error}); "
-            "expected a key file without a passphrase, readable by this user."
-        ) from error
-    try:
-        connection.auth_publickey(device.user, key)
-    except paramiko.AuthenticationException as error:
-        raise LoginRefused(
-            f"{refused} with the key {device.key}; add its public half to ~/.ssh/authorized_keys there."
-        ) from error
-    except (paramiko.SSHException, OSError, EOFError) as error:
-        raise DeviceUnreachable(f"The device {device.name} broke off the login ({error}); try again.") from error
 
 
 @contextlib.contextmanager
@@ -212,7 +107,8 @@ def _plain_faults(device: Device) -> Iterator[None]:
         yield
     except (TimeoutError, EOFError, ConnectionError, paramiko.SSHException) as error:
         raise DeviceUnreachable(
-            f"The device {device.name} stopped answering ({error or type(error).__name__}); check it and its network."
+            f"The device {device.name} stopped answering ({str(error) or type(error).__name__}); "
+            "check it and its network."
         ) from error
     except OSError as error:
         raise DeviceFault(
@@ -221,8 +117,8 @@ def _plain_faults(device: Device) -> Iterator[None]:
         ) from error
 
 
-def _start(device: Device, connection: paramiko.Transport) -> SshSession:
-    sftp = connection.open_sftp_client()
+def _start(device: Device, way: Way) -> SshSession:
+    sftp = way.end.open_sftp_client()
     assert sftp is not None
     channel = sftp.get_channel()
     assert channel is not None
@@ -232,9 +128,9 @@ def _start(device: Device, connection: paramiko.Transport) -> SshSession:
     path = posixpath.join(device.root, agent.name)
     if not present:
         part = _upload(sftp, path, agent.content)
-        _install(device, connection, [device.python, "-c", _INSTALL, part, path, agent.sha])
-    pipe = _Exec(connection, [device.python, path, "--root", device.root])
-    return SshSession(device, connection, sftp, pipe, known)
+        _install(device, way.end, [device.python, "-c", _INSTALL, part, path, agent.sha])
+    pipe = _Exec(way.end, [device.python, path, "--root", device.root], still_there=lambda: sftp.stat("."))
+    return SshSession(device, way, sftp, pipe, known)
 
 
 def _prepare_folder(sftp: paramiko.SFTPClient, root: str, agent: AgentFile) -> tuple[list[str], bool]:
@@ -284,9 +180,16 @@ def _install(device: Device, connection: paramiko.Transport, command: list[str])
 
 
 class _Exec:
-    """A command on the device: every word of it is quoted, and only we choose the words."""
+    """A command on the device: every word of it is quoted, and only we choose the words.
 
-    def __init__(self, connection: paramiko.Transport, command: list[str]) -> None:
+    While we wait for it to speak, ``still_there`` is asked every ``QUIET_S`` seconds and raises where no answer comes.
+    The kernel's own watch (``SILENCE_MS``) ends at the first machine on the way, and does not see a frozen device.
+    """
+
+    def __init__(
+        self, connection: paramiko.Transport, command: list[str], still_there: Callable[[], object] = lambda: None
+    ) -> None:
+        self._still_there = still_there
         self._channel = connection.open_session(timeout=CONNECT_S)
         self._channel.settimeout(TRANSFER_S)
         self._channel.exec_command(" ".join(map(shlex.quote, command)))
@@ -302,15 +205,25 @@ class _Exec:
 
     def receive(self, timeout_s: float) -> bytes:
         """As in ``Pipe``; stderr is read along, so that the device never waits for it to be."""
-        end = time.monotonic() + timeout_s
+        now = time.monotonic()
+        end, ask_at = now + timeout_s, now + QUIET_S
         while True:
             self._drain_stderr()
             self._channel.settimeout(max(0.0, min(1.0, end - time.monotonic())))
             try:
                 return self._channel.recv(1 << 18)
             except TimeoutError:
-                if time.monotonic() >= end:
+                if (now := time.monotonic()) >= end:
                     raise
+            if now >= ask_at:
+                self._ask()
+                ask_at = now + QUIET_S
+
+    def _ask(self) -> None:
+        try:
+            self._still_there()
+        except (OSError, EOFError, paramiko.SSHException) as error:
+            raise ConnectionError("the device no longer answers") from error
 
     def ending(self) -> tuple[int | None, str]:
         status = self._channel.recv_exit_status() if self._channel.status_event.wait(1.0) else None

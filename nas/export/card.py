@@ -39,9 +39,9 @@ sha256sum -c SHA256SUMS
 Test weeks {first} to {last}, never used for training or for choosing.
 
 {_table(package.beside)}
-
+{_worst(package)}
 {_measured(package)}
-
+{_runtime(package)}
 {_slices(package)}
 
 ## What to know before you deploy it
@@ -67,17 +67,39 @@ def _table(beside: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _worst(package: Package) -> str:
+    devices = list(package.checks)
+    return f"\nLatency and memory are those of the worst of {', '.join(devices)}.\n" if len(devices) > 1 else ""
+
+
+def _runtime(package: Package) -> str:
+    """What the figures were measured with, where that is not what ``predict.py`` runs."""
+    runtime = package.architecture.runtime
+    if runtime == "onnxruntime":
+        return ""
+    names = package.compiled or [f"model.{precision}.onnx" for precision in package.models]
+    files = ", ".join(f"`{name}`" for name in names)
+    return f"""
+These figures are of {files} in {runtime}; `predict.py` runs the same network in onnxruntime on the CPU.
+"""
+
+
 def _measured(package: Package) -> str:
     lines = [
         "| precision | device | verdict | p50 ms (95 % interval) | differs from the trainer by |",
         "|---|---|---|---|---:|",
     ]
-    for precision, found in package.measurements.items():
-        p50, verified = found["p50"], package.verification[precision]
+    rows = [
+        (device, precision, found, check.verified[precision])
+        for device, check in package.checks.items()
+        for precision, found in check.measured.items()
+    ]
+    for device, precision, found, verified in rows:
+        p50 = found["p50"]
         interval = f"{p50['ms']:.4f} ({p50['low']:.4f} to {p50['high']:.4f})" if p50 else "not enough samples"
         verdict = ", ".join([found["verdict"], *found["reasons"]])
         differs = f"{verified['mean_difference']:.1e} of the mean"
-        lines.append(f"| {precision} | {found['device']} | {verdict} | {interval} | {differs} |")
+        lines.append(f"| {precision} | {device} | {verdict} | {interval} | {differs} |")
     return "\n".join(lines)
 
 

@@ -4,16 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import tempfile
-import threading
 import time
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -28,39 +21,23 @@ from nas import __version__
 from nas.architecture import Architecture
 from nas.data.windows import INPUTS
 from nas.errors import CandidateFault, ControllerFault
+from nas.export.artifact import (
+    ONE_AT_A_TIME,
+    OUTPUT,
+    Arrays,
+    Artifact,
+    example_request,
+    parity,
+    quiet,
+    require_faithful,
+)
 from nas.export.recurrent import OPSET, with_operators
 from nas.models.forecaster import Forecaster, Shape, example_inputs
 
-OUTPUT = "forecast"
-FP32_TOLERANCE = 1e-4
-"""Largest difference from torch that fp32 may show, relative to the mean forecast."""
-_ONE_AT_A_TIME = threading.Lock()
-"""torch's exporter keeps global state: two threads that export at once break each other."""
+IR = 10
+"""ONNX's format version, with opset 20 the newest that a device's runtime may have to read: onnxruntime
+1.19.2, the last for Python 3.8 and 3.9 on aarch64, knows IR 10 and opset 21."""
 _QUANTIZED_OPERATORS = ("LSTM", "MatMul", "Gather")
-
-Arrays = Mapping[str, NDArray[Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class Artifact:
-    """An ONNX file in memory, and what is needed to measure it.
-
-    Attributes:
-        model: The serialized ONNX model.
-        inputs: One example request, batch 1.
-        graph: SHA-256 of the graph with its shapes but without its weights; models that share it
-            cost the same on a device.
-        parity: Largest difference from torch over the example requests, relative to their mean
-            forecast. For int8 it is the price of quantization, not an error.
-        seconds: How long the export took.
-    """
-
-    architecture: Architecture
-    model: bytes
-    inputs: Arrays
-    graph: str
-    parity: float
-    seconds: float
 
 
 def export(model: Forecaster) -> Artifact:
@@ -74,27 +51,11 @@ def export(model: Forecaster) -> Artifact:
     fp32 = _stripped(_traced(model), model.architecture, model.shape)
     int8 = model.architecture.precision == "int8"
     data = _quantized(fp32) if int8 else fp32.SerializeToString()
-    difference = parity(model, data)
-    if not int8 and difference > FP32_TOLERANCE:
-        raise CandidateFault(
-            f"The exported model differs from torch by {difference:.1e} of the mean forecast, expected at most "
-            f"{FP32_TOLERANCE:.0e}; this architecture cannot be exported faithfully ({model.architecture})."
-        )
-    inputs = as_arrays(example_inputs(model.architecture, model.shape))
-    return Artifact(
-        model.architecture, data, inputs, graph_digest(data), difference, round(time.perf_counter() - started, 3)
-    )
-
-
-def export_untrained(architecture: Architecture, shape: Shape) -> Artifact:
-    """Export with random weights: latency and memory do not depend on them."""
-    torch.manual_seed(0)
-    return export(Forecaster(architecture, shape))
-
-
-def as_arrays(tensors: tuple[torch.Tensor, ...]) -> dict[str, NDArray[Any]]:
-    """Name the six input tensors and hand them over as numpy arrays."""
-    return {name: tensor.numpy() for name, tensor in zip(INPUTS, tensors, strict=True)}
+    difference = parity(model, lambda inputs: forecast(data, inputs))
+    if not int8:
+        require_faithful(difference, model.architecture)
+    seconds = round(time.perf_counter() - started, 3)
+    return Artifact(model.architecture, data, example_request(model), graph_digest(data), difference, seconds)
 
 
 def forecast(model: bytes, inputs: Arrays, threads: int = 1) -> NDArray[np.float32]:
@@ -106,15 +67,6 @@ def forecast(model: bytes, inputs: Arrays, threads: int = 1) -> NDArray[np.float
     outputs = session.run([OUTPUT], {name: array for name, array in inputs.items() if name in wanted})
     result: NDArray[np.float32] = outputs[0]
     return result
-
-
-def parity(model: Forecaster, data: bytes, batch: int = 16) -> float:
-    """Largest absolute difference between torch and onnxruntime, relative to torch's mean forecast."""
-    tensors = example_inputs(model.architecture, model.shape, batch)
-    with torch.no_grad():
-        expected = model(*tensors).numpy()
-    found = forecast(data, as_arrays(tensors))
-    return float(np.abs(found - expected).max() / max(float(np.abs(expected).mean()), 1e-9))
 
 
 def graph_digest(data: bytes) -> str:
@@ -134,7 +86,7 @@ def _traced(model: Forecaster) -> onnx.ModelProto:
     arguments = example_inputs(model.architecture, model.shape, batch=2)
     batch = torch.export.Dim("batch")
     try:
-        with _ONE_AT_A_TIME, _quiet():
+        with ONE_AT_A_TIME, quiet():
             program = torch.onnx.export(
                 with_operators(model),
                 arguments,
@@ -159,6 +111,7 @@ def _stripped(model: onnx.ModelProto, architecture: Architecture, shape: Shape) 
     intermediate = onnx_ir.serde.deserialize_model(model)
     ClearMetadataAndDocStringPass()(intermediate)
     clean = onnx_ir.serde.serialize_model(intermediate)
+    clean.ir_version = IR
     clean.producer_name, clean.producer_version = "edge-nas", __version__
     notes = {"architecture": architecture.to_dict(), "shape": shape.to_dict(), "digest": architecture.digest}
     onnx.helper.set_model_props(clean, {f"nas.{key}": json.dumps(value) for key, value in notes.items()})
@@ -183,22 +136,10 @@ def _quantized(model: onnx.ModelProto) -> bytes:
     """Weights as int8, activations quantized per request by the runtime (onnxruntime's dynamic quantization)."""
     from onnxruntime.quantization import QuantType, quantize_dynamic  # noqa: PLC0415 only int8 needs it
 
-    with tempfile.TemporaryDirectory() as folder, _quiet():
+    with tempfile.TemporaryDirectory() as folder, quiet():
         target = Path(folder) / "int8.onnx"
         quantize_dynamic(model, target, op_types_to_quantize=list(_QUANTIZED_OPERATORS), weight_type=QuantType.QInt8)
         quantized = onnx.load(target)
     onnx.helper.set_model_props(quantized, {note.key: note.value for note in model.metadata_props})
     data: bytes = quantized.SerializeToString(deterministic=True)
     return data
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """The exporter and the quantizer chat on stderr about packages that nobody needs here."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        logging.disable(logging.WARNING)
-        try:
-            yield
-        finally:
-            logging.disable(logging.NOTSET)

@@ -27,14 +27,27 @@ _EPOCH = (2000, 1, 1, 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """What one device said of the final forms.
+
+    Attributes:
+        measured: Precision -> measurement.
+        verified: Precision -> the device's outputs against the trainer's.
+    """
+
+    measured: Mapping[str, Any]
+    verified: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Package:
     """What goes into a package.
 
     Attributes:
         models: Precision -> ONNX file.
+        compiled: File name -> what another runtime than onnxruntime reads; that is what was measured then.
         weights: safetensors of the fp32 network.
-        measurements: Precision -> what the device measured of the final form.
-        verification: Precision -> the device's outputs against the trainer's.
+        checks: Device -> what it said of the final forms; the first one's is ``measurement.json``.
         scorecards: Precision -> part -> scorecard.
         beside: What else one could deploy: plain LSTM and baselines, on the test weeks.
         training: The budget that it was trained with.
@@ -46,9 +59,9 @@ class Package:
     panel: Panel
     split: Split
     models: Mapping[str, bytes]
+    compiled: Mapping[str, bytes]
     weights: bytes
-    measurements: Mapping[str, Any]
-    verification: Mapping[str, Any]
+    checks: Mapping[str, Checked]
     scorecards: Mapping[str, Any]
     beside: Mapping[str, Any]
     training: Mapping[str, Any]
@@ -59,9 +72,10 @@ def pack(package: Package) -> bytes:
     """Return the package as a zip file; unpacked, everything lies in one folder of the package's name."""
     files = {
         **{f"model.{precision}.onnx": model for precision, model in package.models.items()},
+        **package.compiled,
         "weights.safetensors": package.weights,
         "architecture.json": _json(_architecture(package)),
-        "measurement.json": _json({"measured": package.measurements, "verified": package.verification}),
+        **_measurements(package),
         "scorecard.json": _json({"forms": package.scorecards, "beside": package.beside}),
         "recipe.json": _json(_recipe(package)),
         "README.md": model_card(package).encode(),
@@ -77,6 +91,17 @@ def pack(package: Package) -> bytes:
             entry.external_attr = (0o755 if name.endswith(".py") else 0o644) << 16
             archive.writestr(entry, content)
     return buffer.getvalue()
+
+
+def _measurements(package: Package) -> dict[str, bytes]:
+    """``measurement.json`` is of the first device, ``measurement.jetson.json`` of another one named jetson."""
+    first = next(iter(package.checks))
+    return {
+        "measurement.json" if device == first else f"measurement.{device}.json": _json(
+            {"measured": check.measured, "verified": check.verified}
+        )
+        for device, check in package.checks.items()
+    }
 
 
 def _architecture(package: Package) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import numpy as np
 from nas.architecture import Architecture
 from nas.data.scorecard import Scorecard
 from nas.errors import Fault
-from nas.export.onnx import Artifact
+from nas.export.artifact import Artifact
 from nas.request import Training
 from nas.search.trainer import Learned, Trained
 

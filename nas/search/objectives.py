@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from nas.devices.measurement import Measurement
-from nas.request import ACCURACIES, COSTS
+from nas.request import ACCURACIES, COSTS, split
 
 Values = dict[str, float | None]
 
 
-def costs(measurements: Iterable[Measurement]) -> Values:
-    """Every cost by name; with several devices the worst of them, and None where one could not tell."""
-    measured = list(measurements)
+def costs(measurements: Mapping[str, Measurement]) -> Values:
+    """Every cost by name: the worst of all devices, and with several of them each one's own as ``name@device``.
+
+    The worst is None where one device could not tell.
+    """
     values: Values = {}
     for name in COSTS:
-        found = [measurement.metric(name) for measurement in measured]
-        values[name] = None if None in found else max(value for value in found if value is not None)
+        found = {device: measurement.metric(name) for device, measurement in measurements.items()}
+        known = [value for value in found.values() if value is not None]
+        values[name] = max(known) if len(known) == len(found) else None
+        if len(found) > 1:
+            values |= {f"{name}@{device}": value for device, value in found.items()}
     return values
 
 
@@ -39,11 +44,17 @@ def violations(limits: Mapping[str, float], values: Mapping[str, float | None]) 
     return found
 
 
-def undecided(limits: Mapping[str, float], measurement: Measurement) -> list[str]:
-    """Constraints whose limit lies inside the measured 95 % interval: one more, longer look is needed."""
+def undecided(limits: Mapping[str, float], device: str, measurement: Measurement) -> list[str]:
+    """Constraints on a device whose limit lies inside the measured 95 % interval: one longer look is needed.
+
+    A limit on the worst of all devices holds for each of them.
+    """
     unsure = []
     for name, limit in limits.items():
-        if name in COSTS and (interval := measurement.interval(name)) and interval[0] <= limit < interval[1]:
+        metric, of = split(name)
+        if metric not in COSTS or of not in (None, device):
+            continue
+        if (interval := measurement.interval(metric)) and interval[0] <= limit < interval[1]:
             unsure.append(name)
     return unsure
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nas.architecture import PRECISIONS, Architecture
+from nas.architecture import PRECISIONS, Architecture, has_int8
 from nas.cluster import Cluster
 from nas.data.panel import Panel
 from nas.data.scorecard import Scorecard
@@ -20,8 +20,9 @@ from nas.data.windows import Windows, evaluation
 from nas.devices.fleet import Fleet
 from nas.devices.measurement import Measurement
 from nas.errors import CandidateFault, Conflict
-from nas.export.onnx import Artifact, export
-from nas.export.package import Package, pack
+from nas.export.artifact import Artifact
+from nas.export.package import Checked, Package, pack
+from nas.export.targets import export, exporter_for, is_onnx, suffix
 from nas.models.forecaster import Shape
 from nas.models.training import predict, restore
 from nas.request import SearchRequest, Training
@@ -44,13 +45,13 @@ int8 rounds activations, and kernels for different processors round differently.
 
 @dataclass(frozen=True, slots=True)
 class Workshop:
-    """What a student is made with: data, cluster, device, and a way to tell how far it is."""
+    """What a student is made with: data, cluster, devices, and a way to tell how far it is."""
 
     panel: Panel
     split: Split
     cluster: Cluster
     fleet: Fleet
-    device: str
+    devices: tuple[str, ...]
     alone: Callable[[Mapping[str, Any]], AbstractContextManager[None]]
     working: Callable[[], AbstractContextManager[None]]
     tell: Callable[[str], None]
@@ -58,9 +59,13 @@ class Workshop:
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """One trained model in one precision, with its accuracy and the trainer's own answers."""
+    """One trained model in one precision, with its accuracy and the trainer's own answers.
+
+    ``onnx`` is the artifact itself, or beside an artifact for a runtime of another format the same network.
+    """
 
     artifact: Artifact
+    onnx: bytes
     validation: Scorecard
     test: Scorecard
     expected: NDArray[np.float32]
@@ -87,14 +92,14 @@ def make_student(
     """Export, measure, verify, compare and pack one trial.
 
     Args:
-        plain: The plain LSTM's figures from an earlier student of this search on this device.
+        plain: The plain LSTM's figures from an earlier student of this search on the same devices.
 
     Returns:
         The package as a zip file, and what to show of it.
 
     Raises:
-        CandidateFault: The device computes something else than the trainer.
-        DeviceFault: The device cannot be used.
+        CandidateFault: A device computes something else than the trainer.
+        DeviceFault: A device cannot be used.
     """
     architecture = Architecture.from_dict(trial.architecture)
     shop.tell("export")
@@ -102,6 +107,13 @@ def make_student(
     shop.tell("measure and verify")
     measured = {precision: _measured(form, shop) for precision, form in forms.items()}
     verified = {precision: _verified(form, shop) for precision, form in forms.items()}
+    checks = {
+        device: Checked(
+            measured={precision: found[device].to_dict() for precision, found in measured.items()},
+            verified={precision: found[device].to_dict() for precision, found in verified.items()},
+        )
+        for device in shop.devices
+    }
     if plain is None:
         shop.tell("train the plain LSTM beside it")
         plain = _plain(request, shop)
@@ -114,10 +126,10 @@ def make_student(
         architecture=architecture,
         panel=shop.panel,
         split=shop.split,
-        models={precision: form.artifact.model for precision, form in forms.items()},
+        models={precision: form.onnx for precision, form in forms.items()},
+        compiled=_compiled(forms),
         weights=weights,
-        measurements={precision: found.to_dict() for precision, found in measured.items()},
-        verification={precision: found.to_dict() for precision, found in verified.items()},
+        checks=checks,
         scorecards={p: {"validation": f.validation.to_dict(), "test": f.test.to_dict()} for p, f in forms.items()},
         beside=beside,
         training=request.training.model_dump(),
@@ -125,10 +137,10 @@ def make_student(
     )
     result = {
         "architecture": architecture.to_dict(),
-        "device": shop.device,
+        "devices": list(shop.devices),
         "precision": chosen,
         "beside": beside,
-        "verification": package.verification,
+        "verification": {device: check.verified for device, check in checks.items()},
     }
     return pack(package), result
 
@@ -142,8 +154,9 @@ def trained_forms(
         model = restore(replace(architecture, precision=precision), Shape.of(panel, split.horizon), weights)
         artifact = export(model)
         expected = predict(model, verification_windows(panel, split, architecture.window))
-        cards = [judge(artifact.model, architecture.window, panel, split, part) for part in ("validation", "test")]
-        forms[precision] = Form(artifact, cards[0], cards[1], expected)
+        portable = artifact.model if is_onnx(architecture.runtime) else exporter_for("onnxruntime")(model).model
+        cards = [judge(portable, architecture.window, panel, split, part) for part in ("validation", "test")]
+        forms[precision] = Form(artifact, portable, cards[0], cards[1], expected)
     return forms
 
 
@@ -169,34 +182,61 @@ def require_scored(trial: Trial) -> str:
 
 
 def _forms(architecture: Architecture, weights: bytes, shop: Workshop) -> dict[str, Form]:
-    precisions = PRECISIONS if architecture.cell == "lstm" else ("fp32",)
+    precisions = PRECISIONS if has_int8(architecture.cell, architecture.runtime) else ("fp32",)
     panel = shop.cluster.share(shop.panel.digest, shop.panel)
     with shop.working():
         return shop.cluster.call(trained_forms, architecture, weights, panel, shop.split, precisions)
 
 
-def _measured(form: Form, shop: Workshop) -> Measurement:
-    artifact = form.artifact
-    with shop.alone(shop.fleet.facts(shop.device)):
-        return shop.fleet.measure(
-            shop.device, artifact.model, artifact.inputs, threads=artifact.architecture.threads, tier="thorough"
-        )
+def _measured(form: Form, shop: Workshop) -> dict[str, Measurement]:
+    """Device -> what it says of the final form."""
+    artifact, found = form.artifact, {}
+    for device in shop.devices:
+        with shop.alone(shop.fleet.facts(device)):
+            found[device] = shop.fleet.measure(
+                device,
+                artifact.model,
+                artifact.inputs,
+                threads=artifact.architecture.threads,
+                runtime=artifact.architecture.runtime,
+                tier="thorough",
+            )
+    return found
 
 
-def _verified(form: Form, shop: Workshop) -> Verification:
-    """Run real windows on the device and hold its answers against the trainer's."""
+def _compiled(forms: Mapping[str, Form]) -> dict[str, bytes]:
+    """What other runtimes than onnxruntime read, by file name."""
+    runtimes = {precision: form.artifact.architecture.runtime for precision, form in forms.items()}
+    return {
+        f"model.{precision}{suffix(runtime)}": forms[precision].artifact.model
+        for precision, runtime in runtimes.items()
+        if not is_onnx(runtime)
+    }
+
+
+def _verified(form: Form, shop: Workshop) -> dict[str, Verification]:
+    """Run real windows on each device and hold its answers against the trainer's."""
     architecture = form.artifact.architecture
-    windows = verification_windows(shop.panel, shop.split, architecture.window)
-    outputs = shop.fleet.run(shop.device, form.artifact.model, windows.inputs(), threads=architecture.threads)
-    difference = np.abs(outputs["forecast"] - form.expected) / max(float(form.expected.mean()), 1e-9)
-    tolerance = TOLERANCE[architecture.precision]
+    threads, runtime, model = architecture.threads, architecture.runtime, form.artifact.model
+    inputs = verification_windows(shop.panel, shop.split, architecture.window).inputs()
+    found = {}
+    for device in shop.devices:
+        outputs = shop.fleet.run(device, model, inputs, threads=threads, runtime=runtime)
+        found[device] = _compared(device, outputs["forecast"], form)
+    return found
+
+
+def _compared(device: str, forecast: NDArray[np.float32], form: Form) -> Verification:
+    precision = form.artifact.architecture.precision
+    difference = np.abs(forecast - form.expected) / max(float(form.expected.mean()), 1e-9)
+    tolerance = TOLERANCE[precision]
     mean, largest = float(difference.mean()), float(difference.max())
     if not mean <= tolerance:  # NaN fails too
         raise CandidateFault(
-            f"On {shop.device} the {architecture.precision} model differs from the trainer by {mean:.2g} of the mean "
-            f"forecast, expected at most {tolerance:g}; do not deploy it, and check the runtime on that device."
+            f"On {device} the {precision} model differs from the trainer by {mean:.2g} of the mean forecast, expected "
+            f"at most {tolerance:g}; do not deploy it, and check the runtime on that device."
         )
-    return Verification(shop.device, len(form.expected), mean, largest, tolerance)
+    return Verification(device, len(form.expected), mean, largest, tolerance)
 
 
 def train_alone(panel: Panel, split: Split, budget: Training, seed: int, threads: int) -> Trained:
@@ -210,7 +250,7 @@ def train_alone(panel: Panel, split: Split, budget: Training, seed: int, threads
 
 
 def _plain(request: SearchRequest, shop: Workshop) -> dict[str, Any]:
-    """The plain LSTM, trained with the same budget on the same weeks, measured on the same device."""
+    """The plain LSTM, trained with the same budget on the same weeks, measured on the same devices."""
     panel, seed = shop.cluster.share(shop.panel.digest, shop.panel), trial_seed(request.seed, 0)
     with shop.working():
         workers = shop.cluster.workers
@@ -220,8 +260,8 @@ def _plain(request: SearchRequest, shop: Workshop) -> dict[str, Any]:
     return {**figures, "parameters": trained.learned.training["parameters"]}
 
 
-def _figures(test: Scorecard, measured: Measurement) -> dict[str, Any]:
-    return {**test.overall, **costs([measured])}
+def _figures(test: Scorecard, measured: Mapping[str, Measurement]) -> dict[str, Any]:
+    return {**test.overall, **costs(measured)}
 
 
 def _baselines(test: Scorecard) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The sampler's side of a search: one Optuna study, asked and told once per trial.
 
 Optuna owns what samplers need; our own row is written first, then the study is told. So after a
-kill the study may know less than we do, never more, and ``reconcile`` can make them agree.
+kill the study may know less than we do, never more, and is told the rest (``nas.search.records``).
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Study:
             return
         trial = optuna.Trial(self._study, frozen._trial_id)  # noqa: SLF001 as above
         trial.set_constraint(RUNS, 0.0 if runs else 1.0)
-        for name in self._request.limits:
+        for name in self._request.constraints:
             trial.set_constraint(name, violations.get(name, 0.0))
         self._study.tell(trial, [_told(values.get(name)) for name in self._request.objectives])
 
@@ -99,7 +99,7 @@ def _sampler(request: SearchRequest, number: int) -> BaseSampler:
         return RandomSampler(seed=seed)
     if request.sampler == "nsga2":
         return NSGAIISampler(seed=seed, population_size=max(8, min(50, request.trials // 4)))
-    # Trials of the same round are running when the next is asked for: the liar keeps them apart.
+    # Other trials are running when the next is asked for: the liar keeps them apart.
     return TPESampler(seed=seed, n_startup_trials=STARTUP_TRIALS, constant_liar=True)
 
 

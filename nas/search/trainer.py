@@ -14,7 +14,9 @@ from nas.data.panel import Panel
 from nas.data.scorecard import Scorecard, score
 from nas.data.split import Split
 from nas.data.windows import evaluation
-from nas.export.onnx import Artifact, export, export_untrained, forecast
+from nas.export.artifact import Artifact
+from nas.export.onnx import forecast
+from nas.export.targets import export, export_untrained
 from nas.models.forecaster import Shape
 from nas.models.training import predict, restore, train
 from nas.request import Training

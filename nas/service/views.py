@@ -30,7 +30,9 @@ class Progress(_View):
     best: dict[str, Best] = Field(description="Objective -> best so far among feasible trials.")
     elapsed_seconds: float | None = Field(description="Since a controller first took it up, until its end.")
     eta_seconds: float | None = Field(description="Expected seconds to the end, while running.")
-    seconds_per_stage: dict[str, float] = Field(description="Work so far, summed over trials.")
+    seconds_per_stage: dict[str, float] = Field(
+        description="Work so far, summed over trials; stages overlap, and `wall` is the time that all of it took."
+    )
 
 
 class _SearchHead(_View):
@@ -64,14 +66,13 @@ class SearchView(_SearchHead):
     progress: Progress
 
     @classmethod
-    def of(
-        cls, search: Search, stages: dict[TrialStage, int], best: dict[str, tuple[int, float]], workers: int
-    ) -> "SearchView":
-        """Show one row with its trials summed up; so many ``workers`` share its exports and trainings."""
+    def of(cls, search: Search, stages: dict[TrialStage, int], best: dict[str, tuple[int, float]]) -> "SearchView":
+        """Show one row with its trials summed up."""
         elapsed, finished, asked = _elapsed(search), _finished(stages), search.request["trials"]
         eta = None
         if search.state == WorkState.running and finished:
-            eta = _work(search.timings, workers) / finished * max(0, asked - finished)
+            # The time of work, not since the start: pauses and outages do not count.
+            eta = search.timings.get("wall", 0.0) / finished * max(0, asked - finished)
         progress = Progress(
             asked=asked,
             finished=finished,
@@ -89,7 +90,7 @@ class FrontPoint(_View):
 
     number: int = Field(description="Number of the trial.")
     architecture: dict[str, Any]
-    values: dict[str, float | None] = Field(description="Metric -> value, for every metric that is known.")
+    values: dict[str, float | None] = Field(description="Metric -> value, as of a trial.")
 
 
 class FrontView(_View):
@@ -115,7 +116,10 @@ class TrialView(_View):
     stage: TrialStage
     architecture: dict[str, Any]
     measurements: dict[str, dict[str, Any]] = Field(description="Device -> what it measured.")
-    values: dict[str, float | None] = Field(description="Objective -> value; null where it was never found out.")
+    values: dict[str, float | None] = Field(
+        description="Metric -> value, null where it was never found out: the worst of all devices as `size_kb`, and "
+        "with several devices each one's own as `size_kb@pi4`."
+    )
     violations: dict[str, float] = Field(description="Constraint -> how far beyond its bound; positive is violated.")
     feasible: bool | None = Field(description="Whether all constraints hold; null until decided.")
     scorecard: dict[str, Any] | None
@@ -135,7 +139,7 @@ class StudentView(_View):
     state: WorkState
     search: int
     trial: int
-    device: str = Field(description="Where the package is verified.")
+    devices: list[str] = Field(description="Where it is measured and verified.")
     progress: dict[str, Any]
     result: dict[str, Any] | None = Field(description="What the verification found, once completed.")
     package: str | None = Field(description="SHA-256 of the zip file at `/package`, once completed.")
@@ -148,7 +152,7 @@ class StudentView(_View):
     def of(cls, job: Job) -> "StudentView":
         """Show one row."""
         fields = {name: getattr(job, name) for name in cls.model_fields if hasattr(job, name)}
-        return cls(**fields, search=job.search_id, device=job.request["device"])
+        return cls(**fields, search=job.search_id, devices=job.request["devices"])
 
 
 def _head(search: Search) -> dict[str, Any]:
@@ -157,11 +161,6 @@ def _head(search: Search) -> dict[str, Any]:
 
 def _finished(stages: dict[TrialStage, int]) -> int:
     return sum(number for stage, number in stages.items() if stage not in _OPEN)
-
-
-def _work(timings: dict[str, float], workers: int) -> float:
-    """Seconds that the work so far took; unlike the time since the start, pauses and outages do not count."""
-    return timings.get("measure", 0.0) + (timings.get("export", 0.0) + timings.get("train", 0.0)) / workers
 
 
 def _elapsed(search: Search) -> float | None:

@@ -9,9 +9,10 @@ The only importer of sqlalchemy. Functions take a ``Database`` and return frozen
         trials.create(db, work.id, 0, token=work.token, architecture={...})
 """
 
-from nas.store import attempts, devices, jobs, leases, measurements, searches, trials
+from nas.store import attempts, devices, health, jobs, leases, measurements, searches, trials, waiting
 from nas.store.blobs import Blobs
 from nas.store.database import Database, listen, open_database
+from nas.store.device_leases import DeviceLeases
 from nas.store.rows import Attempt, Device, Job, Search, Trial
 from nas.store.states import AttemptState, DeviceState, TrialStage, WorkState
 
@@ -21,6 +22,7 @@ __all__ = [
     "Blobs",
     "Database",
     "Device",
+    "DeviceLeases",
     "DeviceState",
     "Job",
     "Search",
@@ -29,6 +31,7 @@ __all__ = [
     "WorkState",
     "attempts",
     "devices",
+    "health",
     "jobs",
     "leases",
     "listen",
@@ -36,4 +39,5 @@ __all__ = [
     "open_database",
     "searches",
     "trials",
+    "waiting",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any, TypedDict, Unpack
 
@@ -63,13 +64,14 @@ def create(db: Database, *, name: str, transport: str, **reach: Unpack[Reach]) -
     """Enrol a device; it is offline until a controller has probed it.
 
     Raises:
-        Conflict: The name is taken.
+        Conflict: The name is taken, or its name or pool means something else already.
     """
     row: dict[str, Any] = {**_REACH, **reach, "name": name, "transport": transport}
     try:
         with db.write() as connection:
+            _expect_own_names(connection, name, row["pool"])
             connection.execute(insert(_table).values(**row, state=DeviceState.offline, created_at=tables.now()))
-            return as_row(Device, _find(connection, name))
+            return as_row(Device, find(connection, name))
     except IntegrityError as error:
         raise Conflict(
             f"There is already a device {name}; choose another name, or enrol it anew with "
@@ -82,12 +84,15 @@ def replace(db: Database, *, name: str, transport: str, **reach: Unpack[Reach]) 
 
     Raises:
         NotFound: No device has this name.
+        Conflict: Its pool has the name of a device.
     """
-    row: dict[str, Any] = {**_REACH, **reach, "transport": transport, "state": DeviceState.offline, "reason": None}
+    fresh = {"state": DeviceState.offline, "reason": None, "facts": None, "faults": 0, "barred": False}
+    row: dict[str, Any] = {**_REACH, **reach, "transport": transport, **fresh, "levels": {}}
     with db.write() as connection:
-        _find(connection, name, hold=True)
-        connection.execute(update(_table).where(_table.c.name == name).values(**row, facts=None))
-        return as_row(Device, _find(connection, name))
+        find(connection, name, hold=True)
+        _expect_own_names(connection, name, row["pool"])
+        connection.execute(update(_table).where(_table.c.name == name).values(**row))
+        return as_row(Device, find(connection, name))
 
 
 def get(db: Database, name: str) -> Device:
@@ -97,13 +102,20 @@ def get(db: Database, name: str) -> Device:
         NotFound: No device has this name.
     """
     with db.read() as connection:
-        return as_row(Device, _find(connection, name))
+        return as_row(Device, find(connection, name))
 
 
 def enrolled(db: Database) -> list[Device]:
     """All devices, by name."""
     with db.read() as connection:
         rows = connection.execute(select(_table).order_by(_table.c.name)).mappings()
+        return [as_row(Device, row) for row in rows]
+
+
+def named(db: Database, names: Collection[str]) -> list[Device]:
+    """Those of these names that are enrolled, in any order."""
+    with db.read() as connection:
+        rows = connection.execute(select(_table).where(_table.c.name.in_(names))).mappings()
         return [as_row(Device, row) for row in rows]
 
 
@@ -115,13 +127,39 @@ def save(db: Database, name: str, **changes: Unpack[DeviceChanges]) -> Device:
         Conflict: The move is not allowed.
     """
     with db.write() as connection:
-        row = _find(connection, name, hold=True)
+        row = find(connection, name, hold=True)
         if "state" in changes:
             check_move(f"Device {name}", row["state"], changes["state"], DEVICE_MOVES)
         values: dict[str, Any] = dict(changes)
         if values:
             connection.execute(update(_table).where(_table.c.name == name).values(values))
-        return as_row(Device, _find(connection, name))
+        return as_row(Device, find(connection, name))
+
+
+def drain(db: Database, name: str) -> Device:
+    """Give a device no more work; what runs on it ends.
+
+    Raises:
+        NotFound: No device has this name.
+        Conflict: It is quarantined, so it gets no work anyway.
+    """
+    reason = f"Drained by its user; `nas devices undrain {name}` gives it work again."
+    return save(db, name, state=DeviceState.draining, reason=reason)
+
+
+def undrain(db: Database, name: str) -> Device:
+    """Give a drained device work again, as soon as it has answered.
+
+    Raises:
+        NotFound: No device has this name.
+        Conflict: It is not draining.
+    """
+    with db.write() as connection:
+        if (state := find(connection, name, hold=True)["state"]) != DeviceState.draining:
+            raise Conflict(f"Device {name} is {state}; only a draining device can be undrained.")
+        values = {"state": DeviceState.offline, "reason": None, "faults": 0}
+        connection.execute(update(_table).where(_table.c.name == name).values(values))
+        return as_row(Device, find(connection, name))
 
 
 def remove(db: Database, name: str) -> None:
@@ -132,12 +170,21 @@ def remove(db: Database, name: str) -> None:
         Conflict: A search or student export that has not ended needs it.
     """
     with db.write() as connection:
-        _find(connection, name, hold=True)
+        find(connection, name, hold=True)
         if users := _users(connection, name):
             raise Conflict(
                 f"Device {name} is used by {' and '.join(users)}; wait for the end or cancel, then remove it."
             )
         connection.execute(delete(_table).where(_table.c.name == name))
+
+
+def _expect_own_names(connection: Connection, name: str, pool: str) -> None:
+    """A search asks for a device or a pool by one word, so that no word may mean both."""
+    others = _table.c.name != name
+    if pool and (pool == name or connection.scalar(select(_table.c.name).where(_table.c.name == pool))):
+        raise Conflict(f"There is a device {pool}, so that no pool can have this name; choose another for the pool.")
+    if connection.scalar(select(_table.c.name).where(others, _table.c.pool == name).limit(1)):
+        raise Conflict(f"There is a pool {name}, so that no device can have this name; choose another for the device.")
 
 
 def _users(connection: Connection, name: str) -> list[str]:
@@ -154,7 +201,12 @@ def _devices_of(request: Json) -> list[str]:
     return [*request.get("devices", []), *filter(None, [request.get("device")])]
 
 
-def _find(connection: Connection, name: str, *, hold: bool = False) -> RowMapping:
+def find(connection: Connection, name: str, *, hold: bool = False) -> RowMapping:
+    """Read one row inside a transaction; ``hold`` keeps others from changing it until the transaction ends.
+
+    Raises:
+        NotFound: No device has this name.
+    """
     query = select(_table).where(_table.c.name == name)
     row = connection.execute(query.with_for_update() if hold else query).mappings().first()
     if row is None:

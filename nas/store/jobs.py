@@ -18,6 +18,7 @@ class JobChanges(TypedDict, total=False):
     """What a controller may store about the job it holds."""
 
     state: WorkState
+    waiting: bool
     progress: Json
     result: Json | None
     package: str | None

@@ -12,7 +12,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from types import TracebackType
 from typing import Self
 
@@ -24,9 +24,6 @@ from nas.store.database import Database
 from nas.store.rows import Search, as_row
 from nas.store.states import WorkState
 from nas.store.work import KINDS, Work
-
-Key = tuple[str, int]
-Pulse = tuple[int, int]
 
 
 class Observer:
@@ -40,10 +37,10 @@ class Observer:
     def __init__(self, ttl: float, clock: Callable[[], float] = time.monotonic) -> None:
         self.ttl = ttl
         self._clock = clock
-        self._seen: dict[Key, tuple[Pulse, float]] = {}
+        self._seen: dict[Hashable, tuple[Hashable, float]] = {}
 
-    def dead(self, pulses: Mapping[Key, Pulse]) -> set[Key]:
-        """Look at all running work, and tell which has not moved for the time to live."""
+    def dead(self, pulses: Mapping[Hashable, Hashable]) -> set[Hashable]:
+        """Look at all leases that are held, and tell whose pulse has not changed for the time to live."""
         now, before = self._clock(), self._seen
         self._seen = {
             key: before[key] if key in before and before[key][0] == pulse else (pulse, now)
@@ -60,7 +57,9 @@ def claim_next(db: Database, observer: Observer) -> Work | None:
     """
     with db.read() as connection:
         waiting = sorted(_unfinished(connection), key=lambda found: (found[1]["created_at"], found[1]["id"]))
-    running = {_key(kind, row): (row["token"], row["beat"]) for kind, row in waiting if row["state"] == "running"}
+    running: dict[Hashable, Hashable] = {
+        _key(kind, row): (row["token"], row["beat"]) for kind, row in waiting if row["state"] == "running"
+    }
     dead = observer.dead(running)
     for kind, row in waiting:
         free = row["state"] == WorkState.queued or row["owner"] is None or _key(kind, row) in dead
@@ -137,7 +136,7 @@ def _unfinished(connection: Connection) -> list[tuple[type[Work], RowMapping]]:
     ]
 
 
-def _key(kind: type[Work], row: RowMapping) -> Key:
+def _key(kind: type[Work], row: RowMapping) -> Hashable:
     return kind.__name__, row["id"]
 
 
@@ -161,7 +160,7 @@ def _claim(db: Database, kind: type[Work], seen: RowMapping) -> Work | None:
             return None
         claimed = as_row(kind, work.find(connection, kind, seen["id"]))
         if isinstance(claimed, Search):
-            attempts.expire(connection, claimed.id)
+            attempts.expire(connection, search_id=claimed.id)
         return claimed
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import insert, select
+from contextlib import suppress
+
+from sqlalchemy import Connection, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from nas.store import tables
@@ -20,8 +22,12 @@ def get(db: Database, key: str) -> Json | None:
 
 def put(db: Database, key: str, measurement: Json) -> None:
     """Keep a measurement. Nothing is ever overwritten: the first one under a key stays."""
-    try:
-        with db.write() as connection:
-            connection.execute(insert(_table).values(key=key, measurement=measurement, created_at=tables.now()))
-    except IntegrityError:
-        return  # it was there already, perhaps put by another controller a moment ago
+    with db.write() as connection:
+        keep(connection, key, measurement)
+
+
+def keep(connection: Connection, key: str, measurement: Json) -> None:
+    """Keep a measurement as part of a transaction."""
+    row = insert(_table).values(key=key, measurement=measurement, created_at=tables.now())
+    with suppress(IntegrityError), connection.begin_nested():
+        connection.execute(row)  # fails where it is already, perhaps put by another controller a moment ago

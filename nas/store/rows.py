@@ -23,6 +23,7 @@ class Search:
     Attributes:
         request: The ``SearchRequest`` as JSON.
         space: The resolved search space as JSON, so that the search outlives a changed file.
+        waiting: Paused until its devices are back, and then queued again by itself.
         reason: Why it is paused or failed, in one sentence.
         front: The non-dominated trials, as the controller wrote them last.
         wants: ``pause`` or ``cancel``: asked by the user, not yet carried out by the controller.
@@ -35,6 +36,7 @@ class Search:
     state: WorkState
     request: Json
     space: Json
+    waiting: bool
     reason: str | None
     front: Json | None
     wants: str | None
@@ -112,6 +114,10 @@ class Device:
         certificate: Path of the OpenSSH certificate that goes with ``key``.
         use_agent: Whether the keys of a running ssh-agent may be used.
         faults: How often in a row it broke.
+        barred: Quarantined until a person enrols it anew, because it showed another host key.
+        levels: ``RUNTIME/THREADS`` -> milliseconds that the reference model took there last.
+        owner: The controller that holds it; None: nobody.
+        queue: The controllers that wait for it, first to last.
         token: Fencing token; rises each time a controller takes the device.
         facts: What the last probe told: board, kernel, runtimes.
         reason: Why it is offline or quarantined, in one sentence.
@@ -135,7 +141,11 @@ class Device:
     state: DeviceState
     facts: Json | None
     faults: int
+    barred: bool
+    levels: dict[str, float]
+    owner: str | None
     token: int
+    queue: list[str]
     reason: str | None
     created_at: datetime
     seen_at: datetime | None
@@ -150,6 +160,7 @@ class Job:
         request: What was asked, as JSON.
         progress: What the worker tells about how far it is.
         result: What came out, once completed.
+        waiting: As for a search.
         package: SHA-256 of the blob with the finished zip file.
         token: Fencing token; rises each time a controller claims the job.
     """
@@ -163,6 +174,7 @@ class Job:
     progress: Json
     result: Json | None
     package: str | None
+    waiting: bool
     reason: str | None
     created_at: datetime
     started_at: datetime | None

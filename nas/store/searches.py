@@ -19,6 +19,7 @@ class SearchChanges(TypedDict, total=False):
     """What a controller may store about the search it holds."""
 
     state: WorkState
+    waiting: bool
     reason: str | None
     front: Json | None
     timings: Json
@@ -76,7 +77,7 @@ def stop(db: Database, id_: int) -> Search:
         if row["state"] == WorkState.running:
             _refuse_if_cancelling(row)
             return as_row(Search, work.change(connection, Search, row, {"wants": "pause"}))
-        return as_row(Search, work.change(connection, Search, row, {"state": WorkState.paused}))
+        return as_row(Search, work.change(connection, Search, row, {"state": WorkState.paused, "waiting": False}))
 
 
 def resume(db: Database, id_: int) -> Search:

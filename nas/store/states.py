@@ -80,7 +80,7 @@ DEVICE_MOVES: Mapping[DeviceState, frozenset[DeviceState]] = {
     DeviceState.offline: frozenset({DeviceState.online, DeviceState.quarantined, DeviceState.draining}),
     DeviceState.online: frozenset({DeviceState.offline, DeviceState.quarantined, DeviceState.draining}),
     DeviceState.quarantined: frozenset({DeviceState.online, DeviceState.offline}),
-    DeviceState.draining: frozenset({DeviceState.online, DeviceState.offline}),
+    DeviceState.draining: frozenset({DeviceState.online, DeviceState.offline, DeviceState.quarantined}),
 }
 
 S = TypeVar("S", bound=StrEnum)

@@ -53,8 +53,8 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def _json(name: str, *, nullable: bool = False) -> Column[Any]:
-    return Column(name, JSON(none_as_null=True), nullable=nullable)
+def _json(name: str, *, nullable: bool = False, default: type[list[Any] | dict[str, Any]] | None = None) -> Column[Any]:
+    return Column(name, JSON(none_as_null=True), nullable=nullable, default=default)
 
 
 def _enum(name: str, kind: type[WorkState | TrialStage | AttemptState | DeviceState]) -> Column[Any]:
@@ -66,6 +66,7 @@ def _work() -> tuple[Column[Any], ...]:
     """What everything that a controller claims has in common: a state, its times and a lease."""
     return (
         _enum("state", WorkState),
+        Column("waiting", Boolean, nullable=False, default=False),  # paused until its devices are back
         Column("reason", Text),
         Column("created_at", Utc, nullable=False),
         Column("started_at", Utc),
@@ -124,6 +125,7 @@ attempts = Table(
     Column("reason", Text),
     Column("started_at", Utc, nullable=False),
     Column("ended_at", Utc),
+    Index(None, "device", "state"),
     ForeignKeyConstraint(["search_id", "number"], ["nas_trials.search_id", "nas_trials.number"], ondelete="CASCADE"),
 )
 
@@ -147,9 +149,12 @@ devices = Table(
     _enum("state", DeviceState),
     _json("facts", nullable=True),
     Column("faults", Integer, nullable=False, default=0),  # in a row
-    Column("owner", String(100)),  # which controller holds it: for people; None: free
+    Column("barred", Boolean, nullable=False, default=False),  # quarantined until a person enrols it anew
+    _json("levels", default=dict),
+    Column("owner", String(100)),  # which controller holds it; None: free
     Column("beat", Integer, nullable=False, default=0),
     Column("token", Integer, nullable=False, default=0),
+    _json("queue", default=list),  # the controllers that wait for it, first to last
     Column("reason", Text),
     Column("created_at", Utc, nullable=False),
     Column("seen_at", Utc),

@@ -80,9 +80,12 @@ def save(connection: Connection, kind: type[Work], id_: int, token: int, changes
     row = find_held(connection, kind, id_, token)
     if changes.get("state") == WorkState.running != row["state"]:
         raise Conflict(f"{name(kind, id_)} is {row['state']}; it can only be set running by claiming it.")
-    if changes.get("state") == WorkState.paused and row.get("wants") == "cancel":
-        # Asked for while the holder was about to pause: the user's last word counts.
-        changes = {**changes, "state": WorkState.cancelled, "reason": "Cancelled by its user."}
+    if changes.get("state") == WorkState.paused:
+        # What was asked for while the holder was about to pause: the user's last word counts.
+        if row.get("wants") == "cancel":
+            changes = {**changes, "state": WorkState.cancelled, "reason": "Cancelled by its user."}
+        elif row.get("wants") == "pause":
+            changes = {**changes, "waiting": False}
     return change(connection, kind, row, changes)
 
 
@@ -107,6 +110,8 @@ def name(kind: type[Work], id_: int) -> str:
 def _moving(kind: type[Work], row: RowMapping, state: WorkState) -> dict[str, Any]:
     check_move(name(kind, row["id"]), row["state"], state, WORK_MOVES)
     values: dict[str, Any] = {}
+    if state != WorkState.paused:
+        values["waiting"] = False
     if state != WorkState.running:
         values["owner"] = None
         if "wants" in row:

@@ -10,9 +10,13 @@ from onnx import TensorProto, helper
 
 from device_agents import runtimes
 from device_agents.protocol import RUNTIMES, Problem
+from device_agents.runtimes import rows
+
+ANYWHERE = [name for name in RUNTIMES if not name.startswith("onnxruntime-")]
+"""The runtimes that need no accelerator."""
 
 
-@pytest.fixture(params=RUNTIMES)
+@pytest.fixture(params=ANYWHERE)
 def runtime(request):
     return runtimes.find(request.param)
 
@@ -60,6 +64,41 @@ def test_a_runtime_that_is_not_installed_says_how_to_install_it(monkeypatch):
 
 
 def test_only_installed_runtimes_are_listed(monkeypatch):
-    assert set(runtimes.versions()) == set(RUNTIMES)
-    monkeypatch.setattr(runtimes.find("onnxruntime"), "installed", lambda _: None)
-    assert set(runtimes.versions()) == {"identity"}
+    assert set(runtimes.versions()) == set(ANYWHERE)
+    for name in ("onnxruntime", "openvino", "litert"):
+        monkeypatch.setattr(runtimes.find(name), "installed", lambda _: None)
+    assert set(runtimes.versions()) == {"executorch", "identity"}
+
+
+@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
+def test_an_input_that_the_graph_leaves_unread_is_still_taken(name, tmp_path):
+    x, y, unread = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [None, 2]) for name in ("x", "y", "unread"))
+    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "partly", [x, unread], [y])
+    path = tmp_path / "model"
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    path.write_bytes(model.SerializeToString())
+    loaded = runtimes.find(name).load(str(path), 1)
+    assert [(spec.name, spec.shape) for spec in loaded.inputs] == [("x", (None, 2)), ("unread", (None, 2))]
+    ones = np.ones((3, 2), "float32")
+    np.testing.assert_array_equal(loaded.run({"x": ones, "unread": ones})["y"], ones)
+
+
+def test_a_program_of_another_maker_has_inputs_by_position(tmp_path):
+    executorch = runtimes.find("executorch")
+    path = tmp_path / "model"
+    path.write_bytes(executorch.IDENTITY_MODEL.replace(b"input_names", b"other_names"))
+    loaded = executorch.load(str(path), 1)
+    assert [spec.name for spec in loaded.inputs] == ["input_0"]
+    np.testing.assert_array_equal(loaded.run({"input_0": np.ones((1, 1), "float32")})["y"], [[1.0]])
+
+
+def test_a_model_made_for_one_row_runs_a_batch_row_by_row():
+    runs = []
+
+    def infer(inputs):
+        runs.append(inputs["x"].copy())
+        return {"y": inputs["x"] * 2}
+
+    batch = np.arange(6, dtype="float32").reshape(3, 2)
+    np.testing.assert_array_equal(rows.row_by_row(infer, {"x": batch})["y"], batch * 2)
+    assert [run.shape for run in runs] == [(1, 2)] * 3

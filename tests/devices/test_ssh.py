@@ -4,7 +4,6 @@ import contextlib
 import os
 import socket
 import stat
-import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -17,7 +16,7 @@ from sshd import make_key
 
 from nas.devices.agent_file import agent_file
 from nas.devices.fleet import Fleet
-from nas.devices.ssh import SshTransport, scan_host_key
+from nas.devices.ssh import SshTransport
 from nas.errors import (
     ControllerFault,
     DeviceFault,
@@ -47,13 +46,6 @@ def script(path, text):
     return str(path)
 
 
-def test_the_scanned_host_key_is_the_servers_with_the_fingerprint_that_ssh_shows(sshd):
-    key, fingerprint = scan_host_key("127.0.0.1", sshd.port)
-    assert key == sshd.host_key
-    shown = subprocess.check_output(["ssh-keygen", "-lf", sshd.folder / "host_key.pub"], text=True)
-    assert fingerprint == shown.split()[1]
-
-
 def test_a_device_that_was_never_enrolled_is_not_spoken_to(sshd, tmp_path):
     with pytest.raises(HostKeyUnknown, match="never enrolled"):
         opened(sshd.device(tmp_path, host_key=""))
@@ -80,17 +72,6 @@ def test_another_key_is_refused(sshd, tmp_path):
 def test_no_key_is_refused_without_looking_for_the_users_own(sshd, tmp_path):
     with pytest.raises(LoginRefused, match="no private key"):
         opened(sshd.device(tmp_path, key=""))
-
-
-@pytest.mark.parametrize("content", [None, "no key", "encrypted"])
-def test_a_key_file_that_cannot_be_read_is_our_own_fault(sshd, tmp_path, content):
-    path = tmp_path / "key"
-    if content == "encrypted":
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "secret", "-f", path], check=True)
-    elif content:
-        path.write_text(content)
-    with pytest.raises(ControllerFault, match="without a passphrase"):
-        opened(sshd.device(tmp_path, key=str(path)))
 
 
 def test_a_dead_port_is_unreachable(sshd, tmp_path):

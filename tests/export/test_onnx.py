@@ -13,7 +13,9 @@ from torch.onnx import OnnxExporterError
 from nas.architecture import Architecture
 from nas.errors import CandidateFault, ControllerFault
 from nas.export import onnx as exporting
-from nas.export.onnx import as_arrays, export, export_untrained, forecast, graph_digest
+from nas.export.artifact import as_arrays
+from nas.export.onnx import forecast, graph_digest
+from nas.export.targets import export, export_untrained
 from nas.models.forecaster import Forecaster, Shape, example_inputs
 
 SHAPE = Shape(horizon=14, hist=1, futr=2, vocabulary=(5, 3))
@@ -76,6 +78,14 @@ def test_int8_quantizes_the_lstm_and_stays_near(artifacts):
     assert len(int8.model) < 0.45 * len(artifacts[WIDE[1]].model)
     assert 0 < int8.parity < 0.1
     assert int8.graph != artifacts[WIDE[1]].graph
+    assert onnx.load_from_string(int8.model).ir_version <= 10
+
+
+def test_the_oldest_runtime_on_a_device_reads_it(artifacts):
+    for artifact in artifacts.values():
+        model = onnx.load_from_string(artifact.model)
+        assert model.ir_version <= 10
+        assert all(opset.version <= 21 for opset in model.opset_import)
 
 
 def test_a_model_that_does_not_compute_what_torch_does_is_refused(monkeypatch):

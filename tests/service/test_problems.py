@@ -12,6 +12,7 @@ from nas.store import searches
 
 POSTS = ["/api/v1/searches", "/api/v1/devices", "/api/v1/students"]
 HUGE = 10**30
+HOP = {"host": "gate", "user": "ops", "key": "k", "host_key": "ssh-x AAA"}
 SSH = {"name": "pi5", "transport": "ssh", "host": "10.0.0.5", "user": "pi", "key": "~/.ssh/id", "host_key": "ssh-x AAA"}
 
 
@@ -94,7 +95,7 @@ def test_a_wrong_method_tells_the_right_one(http):
         ("/api/v1/searches", {"devices": []}, "devices: "),
         ("/api/v1/searches", {"devices": ["pi5"]}, "There is no device pi5; enrol it with `nas devices add pi5`"),
         ("/api/v1/searches", {"devices": ["pi5"]}, ", or use one of: pi4."),
-        ("/api/v1/searches", {"devices": ["pi4", "pi4"]}, "devices names the same thing twice"),
+        ("/api/v1/searches", {"devices": ["pi4", "pi4"]}, "devices: the same device stands here twice; remove one"),
         ("/api/v1/searches", {"devices": ["../x"]}, "devices.0: "),
         ("/api/v1/searches", {"devices": ["pi4"], "trails": 3}, "trails: it is not known here; correct or remove it"),
         (
@@ -112,8 +113,23 @@ def test_a_wrong_method_tells_the_right_one(http):
             {"devices": ["pi4"], "space": {"name": "tiny", "parameters": {"hiden": [8]}}},
             "hiden: it is not known",
         ),
-        ("/api/v1/searches", {"devices": ["pi4"], "objectives": ["speed"]}, "objectives.0: "),
+        (
+            "/api/v1/searches",
+            {"devices": ["pi4"], "objectives": ["speed"]},
+            "objectives: 'speed' is no metric; expected one of wape",
+        ),
+        (
+            "/api/v1/searches",
+            {"devices": ["pi4"], "objectives": ["size_kb@pi5"]},
+            "size_kb@pi5 is of pi5, which is not",
+        ),
         ("/api/v1/searches", {"devices": ["pi4"], "constraints": {"wape": 0}}, "constraints.wape: "),
+        (
+            "/api/v1/searches",
+            {"devices": ["pi4"], "constraints": {"speed": 1}},
+            "constraints: 'speed' is no metric; expected one of wape",
+        ),
+        ("/api/v1/searches", {"devices": ["pi4"], "constraints": {"size_kb": {"pi5": 1}}}, "size_kb@pi5 is of pi5"),
         ("/api/v1/searches", {"devices": ["pi4"], "constraints": {"wape": "low"}}, "constraints.wape: "),
         ("/api/v1/searches", {"devices": ["pi4"], "name": ""}, "name: "),
         ("/api/v1/searches", {"devices": ["pi4"], "data": {"source": "table"}}, "source table needs a path"),
@@ -131,6 +147,17 @@ def test_a_wrong_method_tells_the_right_one(http):
         ("/api/v1/devices", SSH | {"user": "pi\x00"}, "user: "),
         ("/api/v1/devices", SSH | {"port": 70_000}, "port: "),
         ("/api/v1/devices", SSH | {"key": ""}, "key: "),
+        ("/api/v1/devices", SSH | {"user": "u" * 101}, "user: "),
+        ("/api/v1/devices", SSH | {"pool": "Pi 4"}, "pool: "),
+        ("/api/v1/devices", SSH | {"measure_between": "22-5"}, "measure_between: "),
+        ("/api/v1/devices", SSH | {"measure_between": "24:00-05:00"}, "measure_between: "),
+        ("/api/v1/devices", SSH | {"measure_between": "05:00-05:00"}, "two different times"),
+        ("/api/v1/devices", SSH | {"certificate": "-x"}, "certificate: "),
+        ("/api/v1/devices", SSH | {"jump": [{"host": "gate", "user": "ops", "key": "k"}]}, "host_key: it is missing"),
+        ("/api/v1/devices", SSH | {"jump": [HOP | {"host_key": "x"}]}, "host_key should be a line"),
+        ("/api/v1/devices", SSH | {"jump": [HOP | {"key": ""}]}, "key: it is missing"),
+        ("/api/v1/devices", SSH | {"jump": [HOP | {"port": 0}]}, "port: "),
+        ("/api/v1/devices", SSH | {"jump": [HOP] * 9}, "jump: "),
         ("/api/v1/students", {}, "search: it is missing"),
         ("/api/v1/students", {"search": "spring"}, "search: "),
         ("/api/v1/students", {"search": 1, "trial": -1}, "trial: "),
@@ -263,6 +290,7 @@ JSON = st.recursive(
 )
 FIELDS = ("name", "space", "data", "devices", "objectives", "constraints", "trials", "seed", "training")
 FIELDS += ("transport", "host", "port", "user", "key", "host_key", "python", "search", "trial", "device")
+FIELDS += ("pool", "measure_between", "jump", "certificate", "use_agent")
 BODIES = JSON | st.dictionaries(st.sampled_from(FIELDS), JSON, max_size=8)
 
 

@@ -2,10 +2,20 @@ import pytest
 
 from nas import __version__
 from nas.space import SearchSpace, builtin_spaces
-from nas.store import TrialStage, WorkState, jobs, leases, searches
+from nas.store import TrialStage, WorkState, devices, jobs, leases, searches
 
 SPACE = {"name": "tiny", "parameters": {"hidden": [8, 16]}}
 SSH = {"name": "pi5", "transport": "ssh", "host": "10.0.0.5", "user": "pi", "key": "~/.ssh/id", "host_key": "ssh-x AAA"}
+GATE = {
+    "host": "gate",
+    "port": 2222,
+    "user": "ops",
+    "key": "~/.ssh/gate",
+    "host_key": "ssh-x BBB",
+    "certificate": "~/c",
+}
+FAR = SSH | {"jump": [GATE], "certificate": "~/.ssh/id-cert.pub", "use_agent": True}
+POOLED = {"name": "here", "transport": "local", "pool": "pi4-pool", "measure_between": "22:00-05:00"}
 
 
 def test_health_tells_version_and_database(http):
@@ -45,6 +55,38 @@ def test_a_space_may_be_sent_inline(http, pi4):
     assert found["space"] == SearchSpace.from_mapping(SPACE).to_dict()
 
 
+def test_limits_by_device_are_shown_by_name(http, pi4, db):
+    devices.create(db, name="jetson", transport="local")
+    limits = {"latency_p95_ms": {"pi4": 5, "jetson": 2}, "size_kb": 60}
+    found = http.post("/api/v1/searches", json={"devices": ["pi4", "jetson"], "constraints": limits})
+    assert found.status_code == 201
+    named = {"latency_p95_ms@pi4": 5, "latency_p95_ms@jetson": 2, "size_kb": 60}
+    assert found.json()["request"]["constraints"] == named
+
+
+def test_a_pool_stands_for_its_members(http, db):
+    for name in ("till-1", "till-2"):
+        devices.create(db, name=name, transport="local", pool="till")
+    found = http.post("/api/v1/searches", json={"devices": ["till"], "objectives": ["wape", "latency_p50_ms"]})
+    assert (found.status_code, found.json()["request"]["devices"]) == (201, ["till"])
+
+
+@pytest.mark.parametrize("named", ["pi4", "kitchen"])
+def test_what_a_known_device_cannot_measure_is_refused_by_name(http, db, named):
+    devices.create(db, name="pi4", transport="local", pool="kitchen")
+    body = {"devices": [named], "objectives": ["wape", "energy_mj"]}
+    assert http.post("/api/v1/searches", json=body).status_code == 201  # nobody knows it yet
+    facts = {"runtimes": {"onnxruntime": "1.32"}, "sensors": {"energy": None}}
+    devices.save(db, "pi4", facts=facts)
+    answer = http.post("/api/v1/searches", json=body)
+    assert answer.status_code == 422
+    assert answer.json()["detail"].startswith("energy_mj cannot be an objective: pi4 has no energy sensor")
+    space = {"name": "tiny", "parameters": {"runtime": ["openvino"]}}
+    answer = http.post("/api/v1/searches", json={"devices": [named], "space": space})
+    assert answer.status_code == 422
+    assert "`nas devices install pi4 --runtime openvino`" in answer.json()["detail"]
+
+
 def test_a_space_is_never_read_from_a_path(http, pi4, tmp_path):
     path = tmp_path / "tiny.yaml"
     path.write_text("name: tiny\nparameters: {}\n")
@@ -62,8 +104,8 @@ def test_progress_tells_stages_best_and_time(http, worked_on):
         "wape": {"trial": 0, "value": 0.25},
         "latency_p50_ms": {"trial": 0, "value": 1.5},
     }
-    assert progress["seconds_per_stage"] == {"train": 12.0, "measure": 3.0}
-    assert progress["eta_seconds"] == pytest.approx((3.0 + 12.0 / 2) / 3)  # of two workers; one trial is left
+    assert progress["seconds_per_stage"] == {"train": 12.0, "measure": 3.0, "wall": 9.0}
+    assert progress["eta_seconds"] == pytest.approx(9.0 / 3)  # one trial is left
 
 
 def test_time_stands_still_once_a_search_has_ended(http, completed):
@@ -123,7 +165,9 @@ def test_trials_are_listed_filtered_and_shown(http, worked_on):
     assert (found[1]["values"], found[1]["feasible"]) == ({"wape": None, "latency_p50_ms": 0.5}, False)
 
 
-@pytest.mark.parametrize("body", [{"name": "here", "transport": "local"}, SSH])
+@pytest.mark.parametrize(
+    "body", [{"name": "here", "transport": "local"}, SSH, FAR, POOLED], ids=["local", "ssh", "behind a jump", "pooled"]
+)
 def test_a_device_is_enrolled_offline_shown_and_removed(http, body):
     answer = http.post("/api/v1/devices", json=body)
     path = f"/api/v1/devices/{body['name']}"
@@ -145,6 +189,23 @@ def test_a_device_that_was_set_up_anew_keeps_its_name_and_its_searches(http, spr
     assert http.get(f"/api/v1/searches/{spring['id']}").status_code == 200
     assert http.put("/api/v1/devices/pi5", json=body).status_code == 422
     assert http.put("/api/v1/devices/pi5", json=body | {"name": "pi5"}).status_code == 404
+
+
+def test_devices_and_pools_share_one_set_of_names(http, pi4):
+    here = {"name": "here", "transport": "local"}
+
+    def said(answer):
+        assert answer.status_code == 409
+        return answer.json()["detail"]
+
+    assert "There is a device pi4" in said(http.post("/api/v1/devices", json=here | {"pool": "pi4"}))
+    assert "There is a device here" in said(http.post("/api/v1/devices", json=here | {"pool": "here"}))
+    assert http.post("/api/v1/devices", json=here | {"pool": "shops"}).status_code == 201
+    assert "There is a pool shops" in said(http.post("/api/v1/devices", json=here | {"name": "shops"}))
+    assert "There is a device pi4" in said(http.put("/api/v1/devices/here", json=here | {"pool": "pi4"}))
+    assert http.get("/api/v1/devices/here").json()["pool"] == "shops"
+    assert http.put("/api/v1/devices/here", json=here).json()["pool"] == ""
+    assert http.post("/api/v1/devices", json=here | {"name": "shops"}).status_code == 201
 
 
 def test_a_device_in_use_stays(http, spring):
@@ -171,7 +232,7 @@ def test_a_student_is_queued_and_its_package_fetched_once_completed(http, db, co
     found = answer.json()
     path = f"/api/v1/students/{found['id']}"
     assert (answer.status_code, answer.headers["location"]) == (202, path)
-    assert (found["state"], found["search"], found["trial"], found["device"]) == ("queued", completed.id, 0, "pi4")
+    assert (found["state"], found["search"], found["trial"], found["devices"]) == ("queued", completed.id, 0, ["pi4"])
     early = http.get(f"{path}/package")
     assert (early.status_code, early.json()["detail"]) == (
         409,

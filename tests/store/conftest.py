@@ -1,5 +1,6 @@
 import subprocess
 import sys
+import time
 
 import pytest
 from homes import db, migrated, settings
@@ -76,3 +77,16 @@ def start(settings):
     for process in started:
         process.kill()
         process.communicate()
+
+
+@pytest.fixture
+def until():
+    """Wait for another thread; a minute only bounds a broken run."""
+
+    def until(condition):
+        end = time.monotonic() + 60
+        while not condition():
+            assert time.monotonic() < end
+            time.sleep(0.002)
+
+    return until

@@ -4,15 +4,15 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response, status
 
+from nas.abilities import refuse_impossible
 from nas.errors import NotFound, RequestError
 from nas.request import SearchRequest
 from nas.service.context import Db, Id, Limit, Number, Offset
 from nas.service.problems import responses
 from nas.service.routes.spaces import load_builtin
 from nas.service.views import FrontView, SearchSummary, SearchView, TrialView
-from nas.settings import Settings
 from nas.space import SearchSpace
-from nas.store import Database, Search, TrialStage, devices, searches, trials
+from nas.store import Database, Search, TrialStage, searches, trials
 
 router = APIRouter(prefix="/searches", tags=["searches"])
 
@@ -21,9 +21,7 @@ router = APIRouter(prefix="/searches", tags=["searches"])
 def start_search(db: Db, request: SearchRequest, response: Response) -> SearchView:
     """Queue a search; the space is resolved now, so that later changes of its file do not matter."""
     space = _resolve(request.space)
-    known = {device.name for device in devices.enrolled(db)}
-    for name in request.devices:
-        refuse_unknown_device(name, known)
+    refuse_impossible(db, request, space)
     search = searches.create(db, name=request.name, request=request.model_dump(mode="json"), space=space.to_dict())
     response.headers["Location"] = f"/api/v1/searches/{search.id}"
     return _view(db, search)
@@ -85,13 +83,6 @@ def cancel_search(db: Db, id_: Id) -> SearchView:
     return _view(db, searches.cancel(db, id_))
 
 
-def refuse_unknown_device(name: str, known: set[str]) -> None:
-    """Raise a RequestError if the device is not enrolled."""
-    if name not in known:
-        others = f", or use one of: {', '.join(sorted(known))}" if known else ""
-        raise RequestError(f"There is no device {name}; enrol it with `nas devices add {name}`{others}.")
-
-
 def _resolve(space: str | SearchSpace) -> SearchSpace:
     if isinstance(space, SearchSpace):
         return space
@@ -103,4 +94,4 @@ def _resolve(space: str | SearchSpace) -> SearchSpace:
 
 def _view(db: Database, search: Search) -> SearchView:
     best = trials.best(db, search.id, search.request["objectives"])
-    return SearchView.of(search, trials.counts(db, search.id), best, Settings().train_workers)
+    return SearchView.of(search, trials.counts(db, search.id), best)

@@ -5,13 +5,13 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Response, status
 from pydantic import Field
 
+from nas.abilities import boards_of
 from nas.errors import Conflict
 from nas.request import StudentRequest
 from nas.service.context import LARGEST, Db, Id, Limit, Offset
 from nas.service.problems import responses
-from nas.service.routes.searches import refuse_unknown_device
 from nas.service.views import FrontView, StudentView
-from nas.store import Search, TrialStage, WorkState, devices, jobs, searches, trials
+from nas.store import Search, TrialStage, WorkState, jobs, searches, trials
 
 router = APIRouter(prefix="/students", tags=["students"])
 
@@ -25,7 +25,7 @@ class ExportRequest(StudentRequest):
 
 @router.post("", status_code=status.HTTP_202_ACCEPTED, responses=responses(400, 404, 409, 422))
 def export_student(db: Db, request: Annotated[ExportRequest, Body()], response: Response) -> StudentView:
-    """Queue the export of a scored trial, verified on a device: outputs there against the trainer's."""
+    """Queue the export of a scored trial, verified on the devices: outputs there against the trainer's."""
     search = searches.get(db, request.search)
     number = _recommended(search) if request.trial is None else request.trial
     trial = trials.get(db, search.id, number)
@@ -34,9 +34,10 @@ def export_student(db: Db, request: Annotated[ExportRequest, Body()], response: 
             f"Trial {number} of search {search.id} is {trial.stage}; only a scored trial can be exported, "
             f"`nas front {search.id}` shows the best ones."
         )
-    device = request.device or search.request["devices"][0]
-    refuse_unknown_device(device, {known.name for known in devices.enrolled(db)})
-    wanted = {"search": search.id, "trial": number, "device": device}
+    named = [request.device] if request.device else search.request["devices"]
+    for name in named:
+        boards_of(db, name)
+    wanted = {"search": search.id, "trial": number, "devices": named}
     job = jobs.create(db, "student", search_id=search.id, trial=number, request=wanted)
     response.headers["Location"] = f"/api/v1/students/{job.id}"
     return StudentView.of(job)

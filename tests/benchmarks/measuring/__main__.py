@@ -8,8 +8,9 @@ from pathlib import Path
 
 from tests.benchmarks.measuring import EVERYWHERE, HERE, board  # isort: skip # it puts tests/ on the path
 
-from benchmarks.report import write
 from sshd import Sshd
+
+from benchmarks.report import write
 
 INTRODUCTION = """Real candidates drawn from `lstm_compact`, onnxruntime, one thread unless the candidate says otherwise,
 measured through real OpenSSH on loopback. *Paired* is the ratio to the reference model, *refused* the share of

@@ -14,7 +14,8 @@ from benchmarks.report import Figure
 from nas.devices.device import Device
 from nas.devices.fleet import Fleet
 from nas.devices.measurement import Measurement
-from nas.export.onnx import Artifact, export_untrained
+from nas.export.artifact import Artifact
+from nas.export.targets import export_untrained
 from nas.models.forecaster import Shape
 from nas.request import SearchRequest
 from nas.search.study import Study
@@ -87,7 +88,9 @@ def refused(found: Sequence[Measurement]) -> float:
     return sum(one.verdict == "rejected" for one in found) / len(found)
 
 
-def held(name: str, value: float, unit: str, bar: str, holds: bool, found: Sequence[Measurement], note: str = "") -> Figure:
+def held(
+    name: str, value: float, unit: str, bar: str, holds: bool, found: Sequence[Measurement], note: str = ""
+) -> Figure:
     """A figure that holds only if few enough measurements were refused; it says how many."""
     share, degraded = refused(found), sum(one.verdict == "degraded" for one in found)
     parts = [note, f"refused {100 * share:.0f} % of {len(found)}, degraded {degraded}"]

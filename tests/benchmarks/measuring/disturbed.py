@@ -13,11 +13,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from boards import pi4
+
 from benchmarks.measuring.bench import Bench, refused
 from benchmarks.measuring.recipes import wrong_by
 from benchmarks.report import Figure
-from boards import pi4
-
 from nas.devices.fleet import Fleet
 from nas.devices.measurement import Measurement
 from nas.devices.tiers import TIERS
@@ -78,7 +78,9 @@ def neighbour(bench: Bench) -> list[Figure]:
     with spinning(0.0):
         time.sleep(0.1)
         off = wrong_by(artifact, quiet, 5)
-    noticed = [one for one in found if one.verdict != "valid" or one.counts["lost_launches"] or one.counts["lost_rounds"]]
+    noticed = [
+        one for one in found if one.verdict != "valid" or one.counts["lost_launches"] or one.counts["lost_rounds"]
+    ]
     accepted = [100 * abs(one.metric("latency_p50_ms") / quiet - 1) for one in found if one.verdict == "valid"]
     share, worst = len(noticed) / len(found), max(accepted, default=0.0)
     rejected = f"rejected {100 * refused(found):.0f} %, as they should be"

@@ -16,9 +16,8 @@ from pathlib import Path
 from benchmarks.measuring.bench import Bench, cv, refused, tau, usable
 from benchmarks.measuring.steady import LOOP, REPEATS
 from benchmarks.report import Figure
-
 from nas.devices.tensors import encode_inputs
-from nas.export.onnx import Artifact
+from nas.export.artifact import Artifact
 
 SECONDS = 0.6
 RECIPES = {"nn-Meter": (10, 50, SECONDS), "HW-NAS-Bench": (2000, 50, SECONDS / 2)}

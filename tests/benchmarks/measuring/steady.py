@@ -10,9 +10,9 @@ import time
 from pathlib import Path
 
 import numpy as np
+
 from benchmarks.measuring.bench import Bench, cv, held, tau, usable
 from benchmarks.report import Figure
-
 from nas.devices.agent_file import agent_file
 from nas.devices.tensors import encode_inputs
 
@@ -64,7 +64,10 @@ def repeated(bench: Bench) -> list[Figure]:
 
 def ranked(bench: Bench) -> list[Figure]:
     """Two full screening passes over all candidates, and a thorough one."""
-    passes = [[bench.measure(artifact, tier) for artifact in bench.candidates] for tier in ("screening", "screening", "thorough")]
+    passes = [
+        [bench.measure(artifact, tier) for artifact in bench.candidates]
+        for tier in ("screening", "screening", "thorough")
+    ]
     kept = [row for row in zip(*passes, strict=True) if len(usable(row)) == len(row)]
     ratios = [[one.paired.ratio for one in column] for column in zip(*kept, strict=True)]
     between, tiers = tau(ratios[0], ratios[1]), tau(ratios[0], ratios[2])
@@ -121,7 +124,9 @@ def allocation(bench: Bench) -> list[Figure]:
     """A model of 64 MiB against one of some bytes."""
     inputs = {"x": np.zeros((1, 1), "float32")}
     models = (b"nothing", bytes(BLOCK))
-    sizes = [bench.fleet.measure(bench.device.name, one, inputs, runtime="identity", beside_load=True) for one in models]
+    sizes = [
+        bench.fleet.measure(bench.device.name, one, inputs, runtime="identity", beside_load=True) for one in models
+    ]
     found = (sizes[1].peak_memory_mb - sizes[0].peak_memory_mb) * 1e6 / 1024 / 1024
     holds, note = abs(found - 64) <= 2, f"a model file that the identity runtime holds, by {sizes[1].memory['source']}"
     return [Figure("a known allocation of 64 MiB", found, "MiB", "64 ± 2 MiB", holds, note)]
@@ -139,7 +144,17 @@ def plain_loop(bench: Bench) -> list[Figure]:
             off = 100 * (measured.p50.ms / (before / 2 + after / 2) - 1)
             if abs(off) > abs(worst):
                 worst, named = off, str(artifact.architecture)
-    return [held("p50 against a plain timing loop, 10 models", worst, "%", "within 3 %", abs(worst) <= 3, found, f"worst: {named}")]
+    return [
+        held(
+            "p50 against a plain timing loop, 10 models",
+            worst,
+            "%",
+            "within 3 %",
+            abs(worst) <= 3,
+            found,
+            f"worst: {named}",
+        )
+    ]
 
 
 def _loop(artifact) -> float:

@@ -1,4 +1,4 @@
-"""Devices: pools, windows, the way there, and the lease that keeps two controllers apart."""
+"""Devices: pools, windows, the way there, the lease that keeps two controllers apart; work that waits for them."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -16,6 +16,9 @@ def upgrade() -> None:
             ("certificate", sa.Text(), ""),
             ("use_agent", sa.Boolean(), sa.false()),
             ("faults", sa.Integer(), "0"),
+            ("barred", sa.Boolean(), sa.false()),
+            ("levels", sa.JSON(), "{}"),
+            ("queue", sa.JSON(), "[]"),
             ("beat", sa.Integer(), "0"),
             ("token", sa.Integer(), "0"),
         ):
@@ -23,3 +26,7 @@ def upgrade() -> None:
         devices.add_column(sa.Column("owner", sa.String(100)))
     with op.batch_alter_table("nas_attempts") as attempts:
         attempts.add_column(sa.Column("device_token", sa.Integer(), nullable=False, server_default="0"))
+        attempts.create_index("ix_nas_attempts_device", ["device", "state"])
+    for name in ("nas_searches", "nas_jobs"):
+        with op.batch_alter_table(name) as work:
+            work.add_column(sa.Column("waiting", sa.Boolean(), nullable=False, server_default=sa.false()))

@@ -1,0 +1,5 @@
+"""``python -m nas.controller``: one controller process."""
+
+from nas.controller.process import main
+
+main()

@@ -1,0 +1,185 @@
+"""What a controller carries out: a search, or the making of a student."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from nas.abilities import boards_of, refuse_impossible
+from nas.cluster import Cluster
+from nas.controller.roster import device_of
+from nas.controller.watch import AT_A_TIME
+from nas.data.load import load_panel
+from nas.data.panel import Panel
+from nas.data.split import Split
+from nas.devices import host_lock
+from nas.devices.fleet import Fleet
+from nas.errors import NasError
+from nas.request import DataSpec, SearchRequest
+from nas.search.loop import SearchRun, Tools
+from nas.search.meter import Meter
+from nas.search.student import Workshop, make_student, require_scored
+from nas.search.study import Study
+from nas.search.trainer import ClusterTrainer
+from nas.settings import Settings
+from nas.space import SearchSpace
+from nas.store import devices, jobs, searches, trials
+from nas.store.database import Database
+from nas.store.leases import Heartbeat
+from nas.store.rows import Job, Search
+from nas.store.states import WorkState
+
+End = Mapping[str, Any]
+"""What is stored of work that has ended."""
+
+
+class Interrupted(NasError):
+    """The work in hand ends here, without being finished."""
+
+    def __init__(self, state: WorkState | None, reason: str) -> None:
+        super().__init__(reason)
+        self.state, self.reason = state, reason
+
+
+@dataclass(slots=True)
+class Place:
+    """Where the work is done; the last panel is kept, because a student follows its search.
+
+    Attributes:
+        over: Set when the process is asked to end.
+    """
+
+    settings: Settings
+    db: Database
+    cluster: Cluster
+    fleet: Fleet
+    over: threading.Event
+    _panel: tuple[DataSpec, Panel] | None = field(default=None, init=False)
+
+    def load(self, spec: DataSpec) -> Panel:
+        """The panel of a request."""
+        if self._panel is None or self._panel[0] != spec:
+            self.cluster.forget()
+            self._panel = (spec, load_panel(spec, self.settings.folder / "cache"))
+        return self._panel[1]
+
+    def greet(self, names: Sequence[str]) -> bool:
+        """Open the devices, several at once; tells whether this computer may be among them.
+
+        Raises:
+            NotFound: There is no such device or pool.
+            DeviceFault: One of them cannot be used.
+        """
+        self.fleet.adopt(device_of(row, self.settings) for row in devices.enrolled(self.db))
+        with ThreadPoolExecutor(AT_A_TIME) as pool:
+            list(pool.map(self.fleet.facts, names))
+        rows = [row for row in devices.enrolled(self.db) if row.name in names or row.pool in names]
+        return any(row.transport == "local" or host_lock.same_host(row.facts or {}) for row in rows)
+
+
+def carry_out_search(place: Place, search: Search, heartbeat: Heartbeat) -> End:
+    """Work on a search until it ends.
+
+    Raises:
+        Interrupted: It was stopped, is another controller's now, or this process is asked to end.
+        NasError: It cannot go on.
+    """
+    request = SearchRequest.model_validate(search.request)
+    check = partial(_check, place, search, heartbeat)
+    check()
+    shared = place.greet(request.devices)
+    space = SearchSpace.from_mapping(search.space)
+    refuse_impossible(place.db, request, space)
+    panel = place.load(request.data)
+    split = _split(panel, request.data)
+    tries = place.settings.attempts
+    meter = Meter(place.db, place.fleet, request.devices, tries=tries, token=search.token, alone=alone)
+    trainer = ClusterTrainer(place.cluster, panel, split)
+    working = host_lock.working if shared else nullcontext
+    tools = Tools(
+        place.db,
+        meter,
+        trainer,
+        parallel=place.cluster.workers,
+        check=check,
+        working=working,
+        attempts=tries,
+        boards=sum(len(boards_of(place.db, name)) for name in request.devices),
+        apart=shared,
+    )
+    study = Study(search.id, request, space, place.settings.database)
+    return {"state": WorkState.completed, "reason": SearchRun(search, request, study, tools).run()}
+
+
+def carry_out_student(place: Place, job: Job) -> End:
+    """Make a student.
+
+    Raises:
+        Interrupted: This process is asked to end.
+        NasError: It cannot be made.
+    """
+    search, trial = searches.get(place.db, job.search_id), trials.get(place.db, job.search_id, job.trial)
+    weights = place.db.blobs.get(require_scored(trial))
+    request = SearchRequest.model_validate(search.request)
+    named = tuple(job.request["devices"])
+    shared = place.greet(named)
+    panel = place.load(request.data)
+    shop = Workshop(
+        panel=panel,
+        split=_split(panel, request.data),
+        cluster=place.cluster,
+        fleet=place.fleet,
+        devices=named,
+        alone=alone,
+        working=host_lock.working if shared else nullcontext,
+        tell=partial(_tell, place, job),
+    )
+    package, result = make_student(job, trial, weights, request, shop, _plain_before(place.db, job, named))
+    sha = place.db.blobs.put(package)
+    return {"state": WorkState.completed, "package": sha, "result": result, "progress": {"step": "done"}}
+
+
+def alone(facts: Mapping[str, Any]) -> AbstractContextManager[None]:
+    """This computer is not measured while it trains; another one may be."""
+    return host_lock.measuring() if host_lock.same_host(facts) else nullcontext()
+
+
+def _plain_before(db: Database, job: Job, named: tuple[str, ...]) -> dict[str, Any] | None:
+    """The plain LSTM's figures, if an earlier student of this search has them from these devices."""
+    for other in jobs.page(db, "student"):
+        if other.search_id == job.search_id and other.result and other.result["devices"] == list(named):
+            found: dict[str, Any] = other.result["beside"]["plain_lstm"]
+            return found
+    return None
+
+
+def _tell(place: Place, job: Job, step: str) -> None:
+    if place.over.is_set():
+        raise Interrupted(None, "the controller is asked to end")
+    jobs.save(place.db, job.id, token=job.token, progress={"step": step})
+
+
+def _check(place: Place, search: Search, heartbeat: Heartbeat) -> None:
+    """Between two steps: may this search go on?
+
+    Raises:
+        Interrupted: The user stopped it, another controller has it, or this process is asked to end.
+    """
+    if heartbeat.lost:
+        raise Interrupted(None, "another controller has it")
+    if place.over.is_set():
+        raise Interrupted(None, "the controller is asked to end")
+    wants = searches.get(place.db, search.id).wants
+    if wants == "pause":
+        raise Interrupted(WorkState.paused, f"Stopped by its user; `nas search resume {search.id}` goes on.")
+    if wants == "cancel":
+        raise Interrupted(WorkState.cancelled, "Cancelled by its user.")
+
+
+def _split(panel: Panel, spec: DataSpec) -> Split:
+    return Split.of(panel, spec.horizon, spec.validation_days, spec.test_days)

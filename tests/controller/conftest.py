@@ -1,0 +1,3 @@
+from homes import db, migrated, settings
+
+__all__ = ["db", "migrated", "settings"]

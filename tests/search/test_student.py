@@ -1,0 +1,95 @@
+"""A student of several devices: each measures and verifies it, and the package tells of all of them."""
+
+import io
+import json
+import sys
+import zipfile
+from contextlib import nullcontext
+
+import pytest
+from homes import db, migrated, settings
+
+from nas.architecture import Architecture
+from nas.data.load import load_panel
+from nas.data.split import Split
+from nas.devices.device import Device
+from nas.devices.fleet import Fleet
+from nas.request import DataSpec, SearchRequest, Training
+from nas.search.student import Workshop, make_student
+from nas.search.trainer import train_and_score
+from nas.store import jobs, leases, searches, trials
+
+__all__ = ["db", "migrated", "settings"]
+TINY = Architecture(cell="gru", hidden=4, window=28, history="pooled", embedding=0, head=0)
+PLAIN = {"wape": 0.4, "parameters": 1}
+
+
+class Here:
+    """A cluster whose only worker is the caller."""
+
+    workers = 1
+
+    def share(self, _name, value):
+        return value
+
+    def call(self, function, *arguments):
+        return function(*arguments)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    panel = load_panel(DataSpec(source="synthetic", series=5), tmp_path_factory.mktemp("cache"))
+    split = Split.of(panel)
+    budget = Training(max_epochs=1, steps_per_epoch=5)
+    return panel, split, train_and_score(TINY, panel, split, budget, 0, None)
+
+
+@pytest.fixture
+def made(db, trained, tmp_path):
+    """Make a student on these devices; returns its files and what is shown of it."""
+    panel, split, found = trained
+
+    def made(*names):
+        request = SearchRequest.model_validate({"devices": names})
+        search = searches.create(db, name="s", request=request.model_dump(mode="json"), space={})
+        held = leases.claim_next(db, leases.Observer(1000))
+        trial = trials.create(db, search.id, 0, token=held.token, architecture=TINY.to_dict())
+        job = jobs.create(db, "student", search_id=search.id, trial=0, request={"devices": list(names)})
+        devices = [Device(name, "local", python=sys.executable, root=str(tmp_path / name)) for name in names]
+        with Fleet(devices) as fleet:
+            shop = Workshop(
+                panel=panel,
+                split=split,
+                cluster=Here(),
+                fleet=fleet,
+                devices=names,
+                alone=lambda _facts: nullcontext(),
+                working=nullcontext,
+                tell=lambda _step: None,
+            )
+            package, result = make_student(job, trial, found.learned.weights, request, shop, PLAIN)
+        with zipfile.ZipFile(io.BytesIO(package)) as archive:
+            return {name.partition("/")[2]: archive.read(name) for name in archive.namelist()}, result
+
+    return made
+
+
+def test_every_device_of_the_search_measures_and_verifies_it(made):
+    files, result = made("pi4", "jetson")
+    assert result["devices"] == list(result["verification"]) == ["pi4", "jetson"]
+    for device, name in (("pi4", "measurement.json"), ("jetson", "measurement.jetson.json")):
+        told = json.loads(files[name])
+        assert told["measured"]["fp32"]["device"] == told["verified"]["fp32"]["device"] == device
+        assert told["verified"]["fp32"] == result["verification"][device]["fp32"]
+        assert f"| fp32 | {device} | " in files["README.md"].decode()
+        assert f"  {name}\n" in files["SHA256SUMS"].decode()
+    figures = result["beside"]["student"]
+    assert figures["latency_p50_ms"] == max(figures["latency_p50_ms@pi4"], figures["latency_p50_ms@jetson"])
+    assert "the worst of pi4, jetson" in files["README.md"].decode()
+
+
+def test_a_student_of_one_device_has_one_measurement_and_no_names(made):
+    files, result = made("pi4")
+    assert [name for name in files if name.startswith("measurement")] == ["measurement.json"]
+    assert not any("@" in name for name in result["beside"]["student"])
+    assert "the worst of" not in files["README.md"].decode()
