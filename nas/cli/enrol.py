@@ -11,6 +11,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from nas.cli import show
+from nas.cli.install import installed
 from nas.cli.searches import AsJson, service
 from nas.client import Client
 from nas.errors import Conflict, NasError, RequestError
@@ -44,13 +45,14 @@ def add(
     ] = None,
     jump_fingerprint: Annotated[list[str] | None, typer.Option(help="The same on the way: HOST=SHA256:…")] = None,
     ssh_config: Config = None,
+    put: Annotated[bool, typer.Option("--install", help="Put onnxruntime there; it needs no network.")] = False,
     replace: Replace = False,
     json: AsJson = False,
 ) -> None:
     """Enrol a device: one behind SSH, or this computer."""
     rest = {"python": python, "root": root, "pool": pool, "measure_between": measure_between}
     if host is None:
-        if any((user, key, port, jump, fingerprint, jump_fingerprint, ssh_config)):
+        if any((user, key, port, jump, fingerprint, jump_fingerprint, ssh_config, put)):
             raise RequestError("All options about SSH (--user, --key, …) go with --host; give the device's address.")
         body: dict[str, Any] = {"name": name, "transport": "local", **rest}
     else:
@@ -60,7 +62,7 @@ def add(
         options = Options(user, port, str(key.expanduser().absolute()) if key else None, jump)
         on_the_way = fingerprints(jump_fingerprint or [])
         wish = Wish(name, host, options, fingerprint or "", jump_fingerprints=on_the_way, rest=rest)
-        body = _found(wish, ssh_config, quiet=json)
+        body = _found(wish, ssh_config, put=put, quiet=json)
     with service() as client:
         found = client.replace_device(body) if replace else client.add_device(body)
     if json:
@@ -133,9 +135,9 @@ def _summary(lines: list[Line], new: list[Line], left_out: list[dict[str, Any]],
         raise typer.Exit(1)
 
 
-def _found(wish: Wish, ssh_config: Path | None, *, quiet: bool) -> dict[str, Any]:
+def _found(wish: Wish, ssh_config: Path | None, *, put: bool, quiet: bool) -> dict[str, Any]:
     """A device behind SSH, once its keys are confirmed and it has shown that it can measure."""
-    from nas.devices.enrol import Plan, Trust, expect_able, reached  # noqa: PLC0415 # paramiko is slow to import
+    from nas.devices.enrol import RUNTIME, Plan, Trust, expect_able, reached  # noqa: PLC0415 # paramiko is slow to import
     from nas.devices.ssh_config import SshConfig  # noqa: PLC0415
 
     plan = Plan.of(wish, SshConfig(ssh_config))
@@ -143,6 +145,8 @@ def _found(wish: Wish, ssh_config: Path | None, *, quiet: bool) -> dict[str, Any
     say = (lambda _: None) if quiet else show.line
     trust = Trust(lambda stop, shown: _ask(stop, shown, on_the_way=stop is not last), say)
     device = reached(plan, trust)
+    if put:
+        return asdict(installed(device, RUNTIME).device)
     expect_able(device)
     return asdict(device)
 

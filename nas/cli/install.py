@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
@@ -16,6 +16,9 @@ from nas.cli.searches import AsJson, service
 from nas.devices.device import Device
 from nas.errors import Fault
 from nas.settings import Settings
+
+if TYPE_CHECKING:
+    from nas.devices.install import Installed
 
 Name = Annotated[str, typer.Argument(help="Name of the device.")]
 
@@ -32,14 +35,10 @@ def install(
     json: AsJson = False,
 ) -> None:
     """Put an inference runtime on a device, which needs no network and no pip for it."""
-    from nas.devices.install import install as put  # noqa: PLC0415 paramiko is slow to import
-
     with service() as client:
         row = _enrolment(client.device(name))
         device = Device(**{**row, "python": python or row["python"]})
-        cache = Settings.from_environment().folder / "cache" / "wheels"
-        with _bars() as report:
-            done = put(device, runtime, cache, own=wheel or [], offline=offline, warm=warm, report=report)
+        done = installed(device, runtime, own=wheel or [], offline=offline, warm=warm)
         client.replace_device({**row, "python": done.device.python})
     if json:
         show.as_json(
@@ -59,6 +58,14 @@ def remove(
         row = _enrolment(client.device(name))
         client.remove_device(name)  # first, since it is refused while a search needs the device
     show.line(f"{name} is removed" if keep_files or row["transport"] != "ssh" else f"{name} is removed{_cleared(row)}")
+
+
+def installed(device: Device, runtime: str, **options: Any) -> Installed:
+    """Install with a bar for each file that is uploaded; see ``nas.devices.install``."""
+    from nas.devices.install import install as put  # noqa: PLC0415 paramiko is slow to import
+
+    with _bars() as report:
+        return put(device, runtime, Settings.from_environment().folder / "cache" / "wheels", report=report, **options)
 
 
 def _cleared(row: dict[str, Any]) -> str:

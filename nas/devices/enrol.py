@@ -224,8 +224,8 @@ def expect_able(device: Device) -> None:
     """
     if not probe(device)["runtimes"].get(RUNTIME):
         raise RuntimeMissing(
-            f"{device.name} answers, but its {device.python} has no {RUNTIME}; run `{device.python} -m pip install "
-            f"{RUNTIME}` there, or name an interpreter that has it with --python."
+            f"{device.name} answers, but its {device.python} has no {RUNTIME}; enrol it with `nas devices add … "
+            "--install`, which puts it there, or name an interpreter that has it with --python."
         )
 
 

@@ -15,17 +15,6 @@ from arm import root as arm_root
 from nas.devices.device import Device
 
 CONFIG = """\
-ListenAddress 127.0.0.1
-Port {port}
-HostKey {folder}/host_key
-AuthorizedKeysFile {folder}/user_key.pub
-PidFile none
-StrictModes no
-UsePAM no
-PasswordAuthentication no
-KbdInteractiveAuthentication no
-PrintMotd no
-Subsystem sftp internal-sftp
 AllowUsers {user}
 ChrootDirectory {root}
 SetEnv QEMU_CPU=cortex-a72
@@ -39,9 +28,6 @@ class ArmBoard(sshd.Sshd):
 
     root: Path = field(default=Path("/"))
     _numbers: Iterator[int] = field(default_factory=itertools.count, repr=False)
-
-    def config(self) -> str:
-        return CONFIG.format(port=self.port, folder=self.folder, root=self.root, user=arm_root.USER.pw_name)
 
     def board(self, **changes: object) -> Device:
         """A device with a folder of its own in the user's home."""
@@ -68,7 +54,7 @@ def running() -> Iterator[ArmBoard]:
         stack.enter_context(arm_root.proc_mounted(root))
         folder = arm_root.FOLDER / "sshd"
         folder.mkdir(mode=0o755, exist_ok=True)
-        board = ArmBoard(folder, root=root)
+        board = ArmBoard(folder, extra=CONFIG.format(user=arm_root.USER.pw_name, root=root), root=root)
         board.start()
         stack.callback(board.stop)
         yield board

@@ -7,28 +7,25 @@ from __future__ import annotations
 
 import argparse
 import functools
-import getpass
 import json
 import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.measuring import EVERYWHERE, Row, board  # isort: skip # it puts tests/ on the path
 
 from benchmarks.report import FOLDER, Figure, write
-from nas.devices.device import Device
+from nas.devices.enrol import Plan, Trust, Wish, reached
 from nas.devices.install import install, uninstall
-from nas.devices.ssh import scan_host_key
+from nas.devices.ssh_config import Options, SshConfig, Stop
 from nas.errors import NasError, RequestError
 from nas.settings import Settings
 
 LIMIT_S = 27 * 60.0
 """Seconds after which no further row begins; the longest takes some minutes."""
-KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")
 AWAITED = (
     "Raspberry Pi 3",
     "Raspberry Pi 4",
@@ -58,17 +55,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(options: argparse.Namespace, rows: Iterable[Row]) -> None:
     """Measure on the board that the options name, and write its report and the list of boards."""
-    device = Device(
-        options.name or "board",
-        "ssh",
-        host=options.host,
-        port=options.port,
-        user=options.user,
-        key=str(options.key or _usual_key()),
-        python=options.python,
-        root=".nas-bench",
-    )
-    device = replace(device, host_key=_confirmed(device, options.fingerprint))
+    login = Options(options.user, options.port, str(options.key.expanduser().absolute()) if options.key else None, None)
+    rest = {"python": options.python, "root": ".nas-bench"}
+    plan = Plan.of(Wish("board", options.host, login, options.fingerprint, rest=rest), SshConfig(None))
+    device = reached(plan, Trust(_ask, lambda sentence: print(sentence, file=sys.stderr)))
     cache = Settings.from_environment().folder / "cache" / "wheels"
     done = install(device, "onnxruntime", cache, own=options.wheel, offline=options.offline, report=_say_upload)
     print(file=sys.stderr)
@@ -128,10 +118,10 @@ def listed(folder: Path) -> str:
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench-board", description=__doc__)
-    parser.add_argument("host", help="address of the board")
-    parser.add_argument("--user", default=getpass.getuser(), help="login name there")
+    parser.add_argument("host", help="address of the board, or its name in ~/.ssh/config")
+    parser.add_argument("--user", help="login name there")
     parser.add_argument("--key", type=Path, help="private key for the login")
-    parser.add_argument("--port", type=int, default=22)
+    parser.add_argument("--port", type=int)
     parser.add_argument("--python", default="python3", help="interpreter there")
     parser.add_argument("--name", default="", help="name of the report; default: what the board calls itself")
     parser.add_argument("--fingerprint", default="", help="expected SHA256:… of the host key; then nothing is asked")
@@ -140,22 +130,11 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _usual_key() -> Path:
-    for name in KEYS:
-        if (path := Path("~/.ssh").expanduser() / name).is_file():
-            return path
-    raise RequestError("There is no private key in ~/.ssh; name one with KEY=FILE.")
-
-
-def _confirmed(device: Device, expected: str) -> str:
-    host_key, fingerprint = scan_host_key(device.host, device.port)
-    if expected and expected != fingerprint:
-        raise RequestError(f"{device.host} shows the host key {fingerprint}, expected {expected}; nothing was sent.")
-    if not expected:
-        print(f"{device.host} shows the host key {fingerprint}", file=sys.stderr)
-        if not sys.stdin.isatty() or input("Is it the board's own? [y/N] ").strip().lower() not in ("y", "yes"):
-            raise RequestError(f"The host key was not confirmed; compare it, then add FINGERPRINT={fingerprint}.")
-    return host_key
+def _ask(stop: Stop, shown: str) -> None:
+    """Have a host key confirmed by the person at the terminal."""
+    print(f"{stop.host} shows the host key {shown}", file=sys.stderr)
+    if not sys.stdin.isatty() or input("Is it the machine's own? [y/N] ").strip().lower() not in ("y", "yes"):
+        raise RequestError(f"The host key was not confirmed; compare it, then add FINGERPRINT={shown}.")
 
 
 def _say_upload(name: str, done: int, size: int) -> None:

@@ -154,7 +154,7 @@ def test_a_device_without_a_runtime_is_not_able(sshd, enrolled, home):
     bare = home / "bare"
     bare.write_text(f'#!/bin/sh\nexec {sys.executable} -S -I "$@"\n')
     bare.chmod(0o755)
-    with pytest.raises(RuntimeMissing, match="pip install onnxruntime"):
+    with pytest.raises(RuntimeMissing, match="devices add … --install"):
         expect_able(dataclasses.replace(enrolled(block("board", sshd)), python=str(bare)))
 
 
