@@ -2,16 +2,12 @@
 
 from dataclasses import replace
 
-import nas.controller.work
 import pytest
-from homes import migrated
 
 from faults.rig import Rig
 from nas.devices import tiers
 from nas.search import meter
 from nas.settings import Settings
-
-__all__ = ["migrated"]
 
 
 @pytest.fixture
@@ -25,7 +21,7 @@ def site(tmp_path, monkeypatch):
     def site(url="", **changes):
         given = {"lease_ttl": 2.0, "session_idle": 2.0, "log_level": "WARNING", **changes}
         made.append(Rig(Settings(home=tmp_path / "home", database_url=url, **given)))
-        monkeypatch.setattr(nas.controller.work, "ClusterTrainer", lambda *_: made[-1].trainer)
+        monkeypatch.setattr("nas.controller.work.ClusterTrainer", lambda *_: made[-1].trainer)
         return made[-1]
 
     yield site

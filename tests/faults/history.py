@@ -62,7 +62,8 @@ def is_nobodys(db: Database) -> bool:
 
 def _expect_every_trial_to_have_ended_once(found, search, settings) -> None:
     """In our rows, and in the sampler's, which are told last."""
-    assert len(found) == search.request["trials"]
+    asked = search.request["trials"]
+    assert len(found) == asked, f"search {search.id} has {len(found)} of {asked} trials"
     for trial in found:
         assert trial.stage in ENDS and trial.finished_at, f"trial {trial.number} is {trial.stage}"
     storage = optuna.storages.RDBStorage(settings.database)
@@ -85,11 +86,11 @@ def _expect_turns(tried: list[Attempt]) -> None:
             assert before.device_token <= after.device_token, f"{device}: {_name(after)} has a stale token"
     for one in tried:
         if one.state == AttemptState.measured:
-            newest = max(other.token for other in tried if _began_before(other, one))
+            newest = max(other.token for other in tried if _may_know_better(other, one))
             assert one.token == newest, f"{_name(one)} was accepted with a stale token of its search"
 
 
-def _began_before(other: Attempt, one: Attempt) -> bool:
+def _may_know_better(other: Attempt, one: Attempt) -> bool:
     """Whether another attempt for the same search had begun when this one ended."""
     return other.search_id == one.search_id and other.started_at <= one.ended_at
 
