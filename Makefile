@@ -7,7 +7,7 @@ TORCH_INDEX ?=
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format schema sshd bench-measuring clean
+.PHONY: help demo test lint format schema sshd bench-measuring bench-fleet clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 26
@@ -34,6 +34,9 @@ schema: $(VENV)/.dev ## Write the JSON schema of search spaces anew
 
 bench-measuring: $(VENV)/.dev sshd ## Measure what a candidate costs over SSH, beside its own run time
 	$(BIN)/python -m tests.benchmarks.measuring
+
+bench-fleet: $(VENV)/.dev sshd ## Drive 1,000 devices from one controller, 100 of them over real SSH
+	$(BIN)/python -m tests.benchmarks.fleet
 
 clean: ## Remove the virtual environment and what the demo wrote
 	rm -rf $(VENV) .nas build *.egg-info
