@@ -40,8 +40,8 @@ from nas.store.device_leases import DeviceLeases
 
 DEVICES, BOARDS, SERVERS, REQUESTS, WORKERS = 1000, 100, 4, 3, 128
 DOWN_S = 2.0
-INTRODUCTION = f"""One controller process has {DEVICES} devices: {BOARDS} agents behind {SERVERS} real OpenSSH servers on
-loopback, each in a folder and with sensors of its own, and fakes in memory. Each device gets {REQUESTS} measurements
+INTRODUCTION = f"""One controller process has {DEVICES} devices: {BOARDS} agents behind {SERVERS} real OpenSSH servers
+on loopback, each in a folder and with sensors of its own, and fakes in memory. Each device gets {REQUESTS} measurements
 (runtime `identity`, tiny budgets) from {WORKERS} threads, with everything that a search does for one: device lease,
 attempt, tokens, cache, blame. Half-way one server is killed with all its connections and started again {DOWN_S:g} s
 later. Memory is that of the controller's process alone; the agents are processes of their own."""
@@ -97,7 +97,7 @@ def main() -> None:
                 run = Run(db, fleet, search, frozenset(device.name for device in known[:BOARDS]), Counter())
                 figures = _opened(run, known)
                 watch = Watch(settings, db, fleet, roster, over, lambda _facts: nullcontext())
-                watch._fleet = SimpleNamespace(adopt=lambda _devices: None, check=fleet.check)  # noqa: SLF001 ours stay as they are
+                watch._fleet = SimpleNamespace(adopt=lambda _devices: None, check=fleet.check)
                 thread = threading.Thread(target=watch.run)
                 thread.start()
                 figures += _driven(run, known, servers[0])
@@ -165,7 +165,11 @@ def _driven(run: Run, known: list[Device], victim: Sshd) -> list[Figure]:
     for thread in threads:
         thread.join()
     seconds = time.perf_counter() - started
-    return [*_counted(run, total), *_fairness(run, names, halves), Figure("dispatches per second", total / seconds, "/s")]
+    return [
+        *_counted(run, total),
+        *_fairness(run, names, halves),
+        Figure("dispatches per second", total / seconds, "/s"),
+    ]
 
 
 def _measured(run: Run, number: int, name: str) -> bool:

@@ -229,7 +229,7 @@ def test_the_other_devices_go_on_when_one_is_away_and_a_candidates_fault_decides
 
 def test_many_threads_measure_many_trials_and_no_device_does_two_at_once(lab):
     one = lab("a", "b", "c", pool="twins")
-    inside, most = {board: 0 for board in one.transports}, []
+    inside, most = dict.fromkeys(one.transports, 0), []
     guard = threading.Lock()
     for board, transport in one.transports.items():
 
