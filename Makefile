@@ -52,6 +52,9 @@ bench-board: $(VENV)/.dev ## Measure on a board of your own: HOST=… [USER= KEY
 	  $(if $(PORT),--port "$(PORT)") $(if $(NAME),--name "$(NAME)") $(if $(WHEEL),--wheel "$(WHEEL)") \
 	  $(if $(FINGERPRINT),--fingerprint "$(FINGERPRINT)")
 
+bench-fleet: $(VENV)/.dev sshd ## Drive 1,000 devices from one controller, 100 of them over real SSH
+	$(BIN)/python -m tests.benchmarks.fleet
+
 clean: ## Remove the virtual environment and what the demo wrote
 	rm -rf $(VENV) $(LITERT) .nas build *.egg-info
 

@@ -98,6 +98,8 @@ class Meter:
             CandidateFault: The model cannot run on one of the devices, or keeps breaking it.
             DeviceFault: A device cannot be used; nothing is lost, the search can go on later.
         """
+        if len(self._devices) == 1:
+            return {name: self._measured(trial, artifact, limits, name) for name in self._devices}
         with ThreadPoolExecutor(len(self._devices)) as pool:
             calls = {name: pool.submit(self._measured, trial, artifact, limits, name) for name in self._devices}
         _raise_worst(calls.values())

@@ -6,7 +6,7 @@ import json
 import math
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +38,8 @@ class Database:
     def __init__(self, engine: Engine, blobs: Blobs) -> None:
         self.engine = engine
         self.blobs = blobs
+        # SQLite lets waiting writers poll: threads of one process wait here, without a connection and in no hurry.
+        self._writing = threading.Lock() if engine.dialect.name == "sqlite" else nullcontext()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -51,7 +53,7 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """A transaction that is committed at its end, or rolled back by an exception."""
-        with self.engine.connect() as connection:
+        with self._writing, self.engine.connect() as connection:
             _begin(connection, "BEGIN IMMEDIATE")
             yield connection
             _commit(connection)

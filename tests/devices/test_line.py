@@ -1,5 +1,6 @@
 """The line before one device: one at a time, searches in turn, requests of one search in order."""
 
+import itertools
 import threading
 from collections import Counter
 
@@ -44,16 +45,16 @@ def test_each_search_is_served_in_order_and_nobody_waits_for_two_of_another(requ
         mine = [number for other, number in order if other == who]
         assert mine == [number for number, other in enumerate(requests) if other == who]
     left = Counter(requests)
-    for (earlier, _), (later, _) in zip(order, order[1:], strict=False):
+    for (earlier, _), (later, _) in itertools.pairwise(order):
         left[earlier] -= 1
         assert earlier != later or not any(left[other] for other in left if other != earlier)
 
 
 def test_the_device_is_free_after_a_failure_and_idle_only_when_nobody_waits():
     line = Line(Device("pi", "local"))
+    with line.turn("a"), line.idle() as idle:
+        assert not idle
     with pytest.raises(ValueError), line.turn("a"):
-        with line.idle() as idle:
-            assert not idle
         raise ValueError
     with line.idle() as idle:
         assert idle

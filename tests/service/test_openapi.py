@@ -19,6 +19,8 @@ ROUTES = {
     ("get", "/api/v1/devices"): 200,
     ("get", "/api/v1/devices/{name}"): 200,
     ("delete", "/api/v1/devices/{name}"): 204,
+    ("post", "/api/v1/devices/{name}/drain"): 200,
+    ("post", "/api/v1/devices/{name}/undrain"): 200,
     ("get", "/api/v1/search-spaces"): 200,
     ("get", "/api/v1/search-spaces/{name}"): 200,
     ("post", "/api/v1/students"): 202,

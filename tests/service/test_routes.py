@@ -267,3 +267,14 @@ def test_a_failed_student_tells_why_there_is_no_package(http, db, completed):
 
 def test_the_documentation_is_there(http):
     assert http.get("/docs").headers["content-type"].startswith("text/html")
+
+
+def test_a_device_is_drained_and_undrained(http, db):
+    devices.create(db, name="pi4", transport="local")
+    drained = http.post("/api/v1/devices/pi4/drain")
+    assert (drained.status_code, drained.json()["state"]) == (200, "draining")
+    assert "nas devices undrain pi4" in drained.json()["reason"]
+    again = http.post("/api/v1/devices/pi4/undrain")
+    assert (again.json()["state"], again.json()["reason"]) == ("offline", None)
+    assert http.post("/api/v1/devices/pi4/undrain").status_code == 409
+    assert http.post("/api/v1/devices/pi5/drain").status_code == 404
