@@ -1,4 +1,4 @@
-"""What proves the measuring protocol: each figure of the table, on this computer through OpenSSH, or on a user's board."""
+"""What proves the measuring protocol: each figure of its table, on this computer or on a user's board."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.benchmarks.measuring import EVERYWHERE, HERE, board  # isort: skip # it puts tests/ on the path
+from tests.benchmarks.measuring import EVERYWHERE, HERE, board  # isort: skip # puts tests/ on the path
 
 from sshd import Sshd
 
