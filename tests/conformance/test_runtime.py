@@ -103,7 +103,7 @@ def test_it_says_what_ran_the_model(runtime, host, model, inputs):
 
 
 def test_no_thread_spins_between_two_requests(host, model, inputs):
-    assert host.run(model, inputs, 2)["resting_s"] < 0.05
+    assert host.run(model, inputs, 2)["resting_s"] < 0.01
 
 
 def test_the_example_request_fits_the_model(host, model, artifact, tmp_path):
