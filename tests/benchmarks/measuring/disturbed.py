@@ -51,8 +51,10 @@ def throttled(bench: Bench) -> list[Figure]:
     seen = sum("throttled" in one.discarded or _says(one, "throttled") for one in scripted) / len(scripted)
     false = sum("throttled" in one.discarded or _says(one, "throttled") for one in quiet) / len(quiet)
     return [
-        Figure("scripted throttling detected", 100 * seen, "%", ">= 99 %", seen >= 0.99, f"{len(scripted)} pulses of 60 ms; scripted sensors"),
-        Figure("false alarms of throttling", 100 * false, "%", "<= 1 %", false <= 0.01, f"{len(quiet)} runs; scripted sensors"),
+        Figure("scripted throttling detected", 100 * seen, "%", ">= 99 %", seen >= 0.99,
+               f"{len(scripted)} pulses of 60 ms; scripted sensors"),
+        Figure("false alarms of throttling", 100 * false, "%", "<= 1 %", false <= 0.01,
+               f"{len(quiet)} runs; scripted sensors"),
     ]  # fmt: skip
 
 
@@ -85,9 +87,12 @@ def neighbour(bench: Bench) -> list[Figure]:
     share, worst = len(noticed) / len(found), max(accepted, default=0.0)
     rejected = f"rejected {100 * refused(found):.0f} %, as they should be"
     return [
-        Figure("a busy neighbour detected", 100 * share, "%", ">= 95 %", share >= 0.95, f"{len(found)} runs, {rejected}"),
-        Figure("error of what was accepted beside it", worst, "%", "<= 3 %", worst <= 3, f"worst of {len(accepted)} valid answers"),
-        Figure("nn-Meter's recipe beside the same neighbour is off by", off, "%", note="median of 5; it reports this number and cannot refuse"),
+        Figure("a busy neighbour detected", 100 * share, "%", ">= 95 %", share >= 0.95,
+               f"{len(found)} runs, {rejected}"),
+        Figure("error of what was accepted beside it", worst, "%", "<= 3 %", worst <= 3,
+               f"worst of {len(accepted)} valid answers"),
+        Figure("nn-Meter's recipe beside the same neighbour is off by", off, "%",
+               note="median of 5; it reports this number and cannot refuse"),
     ]  # fmt: skip
 
 

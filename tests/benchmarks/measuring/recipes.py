@@ -42,7 +42,8 @@ def side_by_side(bench: Bench) -> list[Figure]:
             Figure(f"CV of {name}'s recipe", spread, "%", note="worst of three sizes, 20 re-measurements"),
             Figure(f"tau of {name}'s recipe", agreement, "", note="two passes over 30 candidates"),
             Figure(f"our CV below {name}'s", own_cv, "%", f"< {spread:.2f} %", own_cv < spread, f"refused {share:.0%}"),
-            Figure(f"our tau above {name}'s", own_tau, "", f"> {agreement:.3f}", own_tau > agreement, f"refused {share:.0%}"),
+            Figure(f"our tau above {name}'s", own_tau, "", f"> {agreement:.3f}", own_tau > agreement,
+                   f"refused {share:.0%}"),
         ]  # fmt: skip
     return figures
 

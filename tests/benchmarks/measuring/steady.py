@@ -29,8 +29,7 @@ def request_to_answer(bench: Bench) -> list[Figure]:
     found = [bench.measure(bench.candidates[0])]
     first = time.perf_counter() - started
     began = time.perf_counter()
-    for artifact in bench.candidates:
-        found.append(bench.measure(artifact))
+    found += [bench.measure(artifact) for artifact in bench.candidates]
     wall, timed = time.perf_counter() - began, found[1:]
     share = sum(one.measuring_s for one in timed) / wall
     overheads = [1e3 * one.overhead_s for one in timed]
