@@ -166,6 +166,9 @@ class SearchRequest(_Frozen):
         default_factory=dict,
         description="Upper limits, for all devices or for each: `5` or `{pi4: 5}`; costs are judged before training.",
     )
+    beside_load: bool = Field(
+        False, description="Measure beside what the devices carry anyway, instead of waiting until they are quiet."
+    )
     trials: int = Field(36, ge=1, le=100_000)
     sampler: Literal["tpe", "nsga2", "random"] = "tpe"
     seed: int = Field(0, ge=0, lt=2**31)

@@ -53,6 +53,9 @@ def start(
     max_epochs: Annotated[int, typer.Option(help="Where a training ends if early stopping has not.")] = 60,
     seed: Annotated[int, typer.Option(help="Seed of the sampler and of training.")] = 0,
     sampler: Annotated[str, typer.Option(help="tpe, nsga2 or random.")] = "tpe",
+    beside_load: Annotated[
+        bool, typer.Option("--beside-load", help="Measure beside what the devices carry, not only when they are quiet.")
+    ] = False,
     name: Annotated[str, typer.Option(help="A name to find it again.")] = "search",
     watch: Annotated[bool, typer.Option(help="Follow it until it ends.")] = False,
     json: AsJson = False,
@@ -70,6 +73,7 @@ def start(
         "training": {"max_epochs": max_epochs},
         "seed": seed,
         "sampler": sampler,
+        "beside_load": beside_load,
         **({"objectives": objective} if objective else {}),
     }
     with service() as client:

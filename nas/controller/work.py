@@ -98,7 +98,15 @@ def carry_out_search(place: Place, search: Search, heartbeat: Heartbeat) -> End:
     panel = place.load(request.data)
     split = _split(panel, request.data)
     tries = place.settings.attempts
-    meter = Meter(place.db, place.fleet, request.devices, tries=tries, token=search.token, alone=alone)
+    meter = Meter(
+        place.db,
+        place.fleet,
+        request.devices,
+        tries=tries,
+        token=search.token,
+        alone=alone,
+        beside_load=request.beside_load,
+    )
     trainer = ClusterTrainer(place.cluster, panel, split)
     working = host_lock.working if shared else nullcontext
     tools = Tools(
@@ -138,6 +146,7 @@ def carry_out_student(place: Place, job: Job) -> End:
         alone=alone,
         working=host_lock.working if shared else nullcontext,
         tell=partial(_tell, place, job),
+        beside_load=request.beside_load,
     )
     package, result = make_student(job, trial, weights, request, shop, _plain_before(place.db, job, named))
     sha = place.db.blobs.put(package)

@@ -80,13 +80,23 @@ class Meter:
         tries: Attempts per trial and device, when the device breaks.
         token: Fencing token of the search.
         alone: Given a device's facts, keeps this computer from training meanwhile if it is that device.
+        beside_load: Measure beside what the devices carry anyway.
     """
 
     def __init__(
-        self, db: Database, fleet: Fleet, devices: Sequence[str], *, tries: int, token: int, alone: Alone
+        self,
+        db: Database,
+        fleet: Fleet,
+        devices: Sequence[str],
+        *,
+        tries: int,
+        token: int,
+        alone: Alone,
+        beside_load: bool = False,
     ) -> None:
         self._db, self._fleet, self._devices = db, fleet, tuple(devices)
         self._tries, self._token, self._alone = tries, token, alone
+        self._beside_load = beside_load
 
     def measure(self, trial: Trial, artifact: Artifact, limits: Mapping[str, float]) -> dict[str, Measurement]:
         """Measure on every device at once, quickly, and thoroughly where a limit lies inside the interval.
@@ -120,7 +130,7 @@ class Meter:
     def _cached(self, task: Task) -> Measurement:
         """The same graph in the same state of the same kind of board is measured once."""
         facts = self._patiently(lambda: self._fleet.facts(task.device))
-        known = measurements.get(self._db, _key(task, facts))
+        known = measurements.get(self._db, self._key(task, facts))
         if known is None:
             return self._attempted(task)
         # A remembered size would be that of another file: only what the graph decides is taken over.
@@ -175,8 +185,9 @@ class Meter:
                     runtime=architecture.runtime,
                     tier=task.tier,
                     job=task.job,
+                    beside_load=self._beside_load,
                 )
-            remember = {_key(task, facts): found.to_dict()} if found.cacheable else {}
+            remember = {self._key(task, facts): found.to_dict()} if found.cacheable else {}
             if found.verdict == "rejected":
                 why = "; ".join(found.reasons)
                 raise DeviceBusy(f"The device {turn.device} was not fit to be measured: {why}")
@@ -213,18 +224,18 @@ class Meter:
                 time.sleep(PAUSE_S)
         return call()
 
-
-def _key(task: Task, facts: Mapping[str, Any]) -> str:
-    architecture = task.artifact.architecture
-    return cache_key(
-        graph=task.artifact.graph,
-        input_shapes={name: array.shape for name, array in task.artifact.inputs.items()},
-        precision=architecture.precision,
-        threads=architecture.threads,
-        runtime=architecture.runtime,
-        tier=task.tier,
-        facts=facts,
-    )
+    def _key(self, task: Task, facts: Mapping[str, Any]) -> str:
+        architecture = task.artifact.architecture
+        return cache_key(
+            graph=task.artifact.graph,
+            input_shapes={name: array.shape for name, array in task.artifact.inputs.items()},
+            precision=architecture.precision,
+            threads=architecture.threads,
+            runtime=architecture.runtime,
+            tier=task.tier,
+            facts=facts,
+            beside_load=self._beside_load,
+        )
 
 
 def _raise_worst(calls: Iterable[Future[Measurement]]) -> None:

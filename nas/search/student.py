@@ -19,7 +19,7 @@ from nas.data.split import Split
 from nas.data.windows import Windows, evaluation
 from nas.devices.fleet import Fleet
 from nas.devices.measurement import Measurement
-from nas.errors import CandidateFault, Conflict
+from nas.errors import CandidateFault, Conflict, DeviceBusy
 from nas.export.artifact import Artifact
 from nas.export.package import Checked, Package, pack
 from nas.export.targets import export, exporter_for, is_onnx, suffix
@@ -55,6 +55,7 @@ class Workshop:
     alone: Callable[[Mapping[str, Any]], AbstractContextManager[None]]
     working: Callable[[], AbstractContextManager[None]]
     tell: Callable[[str], None]
+    beside_load: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +201,10 @@ def _measured(form: Form, shop: Workshop) -> dict[str, Measurement]:
                 threads=artifact.architecture.threads,
                 runtime=artifact.architecture.runtime,
                 tier="thorough",
+                beside_load=shop.beside_load,
             )
+        if found[device].verdict == "rejected":
+            raise DeviceBusy("; ".join([f"The device {device} was not fit to be measured", *found[device].reasons]))
     return found
 
 

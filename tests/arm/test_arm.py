@@ -10,7 +10,9 @@ from nas.devices import wheels
 from nas.devices.fleet import Fleet
 from nas.devices.install import install, uninstall
 from nas.devices.install_platform import Platform
-from nas.export.onnx import as_arrays, export_untrained, forecast
+from nas.export.artifact import as_arrays
+from nas.export.onnx import forecast
+from nas.export.targets import export_untrained
 from nas.models.forecaster import Forecaster, Shape, example_inputs
 
 pytestmark = pytest.mark.arm

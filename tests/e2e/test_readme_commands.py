@@ -37,7 +37,7 @@ def test_the_readmes_commands_do_what_they_say(own_service, sshd, folder):
     device, fingerprint = sshd.device(folder), sshd.fingerprint
     login = f"--host 127.0.0.1 --port {sshd.port} --user {device.user} --key {device.key}"
     login += f" --fingerprint {fingerprint} --python {sys.executable} --root {folder}/agent"
-    small = "--trials 3 --max-epochs 2 --space my_space.yaml --data sales.csv --futr promo --stat store"
+    small = "--beside-load --trials 3 --max-epochs 2 --space my_space.yaml --data sales.csv --futr promo --stat store"
     replaced = {
         "nas serve &\n": "",
         "--host 192.168.1.40 --user pi --key ~/.ssh/id_ed25519": login,

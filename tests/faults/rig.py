@@ -18,7 +18,7 @@ import onnx_models
 import nas.controller
 from faults.history import History, check
 from nas.architecture import Architecture
-from nas.export.onnx import Artifact
+from nas.export.artifact import Artifact
 from nas.request import SearchRequest
 from nas.search.fake import ClosedFormTrainer
 from nas.settings import Settings

@@ -23,7 +23,7 @@ from nas.errors import (
     DeviceUnreachable,
     LeaseLost,
 )
-from nas.export.onnx import Artifact
+from nas.export.artifact import Artifact
 from nas.search import meter as meters
 from nas.search.meter import Meter
 from nas.store import attempts, devices, leases, searches, trials

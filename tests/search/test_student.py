@@ -82,6 +82,7 @@ def made(db, trained):
                 alone=lambda _facts: nullcontext(),
                 working=nullcontext,
                 tell=lambda _step: None,
+                beside_load=False,
             )
             package, result = make_student(job, trial, found.learned.weights, request, shop, PLAIN)
         with zipfile.ZipFile(io.BytesIO(package)) as archive:

@@ -12,7 +12,7 @@ from sshd import Sshd
 
 from benchmarks.report import write
 
-INTRODUCTION = """Real candidates drawn from `lstm_compact`, onnxruntime, one thread unless the candidate says otherwise,
+INTRODUCTION = """Real candidates drawn from `lstm_compact`, onnxruntime, one thread unless a candidate says otherwise,
 measured through real OpenSSH on loopback. *Paired* is the ratio to the reference model, *refused* the share of
 measurements that the device rejected instead of answering; a row with more than 20 % of them does not hold. The
 machine is a shared virtual one without sensors: heat, power and absolute milliseconds of a board are not proven by it,
