@@ -38,7 +38,7 @@ def test_a_board_is_a_machine_of_its_own(beds):
 def test_a_board_has_no_more_memory_and_cores_than_it_was_given(beds):
     board = beds.board("a", cpus=0.5, memory_mb=64)
     hungry = "x = bytearray(200 << 20); print('it got them')"
-    burning = "import time; e = time.time() + 0.5\nwhile time.time() < e: pass"
+    burning = "import time; e = time.time() + 1.5\nwhile time.time() < e: pass\nprint(time.process_time())"
 
     def on(code):
         join = [f"echo $$ > {folder}/cgroup.procs" for folder in board.group.folders]
@@ -46,9 +46,7 @@ def test_a_board_has_no_more_memory_and_cores_than_it_was_given(beds):
         return subprocess.run(command, capture_output=True, text=True, check=False)
 
     assert on(hungry).returncode == -9
-    assert on(burning).returncode == 0
-    told = dict(line.split() for line in (board.group.folders[0] / "cpu.stat").read_text().splitlines())
-    assert int(told["nr_throttled"]) > 0
+    assert float(on(burning).stdout) < 1.1  # seconds of 1.5, for half a core
 
 
 def test_a_board_can_be_cut_off_and_mended(beds):

@@ -119,6 +119,21 @@ def test_a_heartbeat_outlives_an_outage_and_nobody_takes_the_work_meanwhile(serv
     assert searches.get(db, held.id).token == held.token
 
 
+def test_an_outage_is_no_silence_of_the_holder(server, db, held, clock, monkeypatch):
+    monkeypatch.setattr(outages, "PATIENCE_S", 0.0)
+    observer = leases.Observer(ttl=10, clock=clock)
+    assert leases.claim_next(db, observer) is None
+    server.stop()
+    with pytest.raises(ControllerFault):
+        leases.claim_next(db, observer)
+    server.start()
+    monkeypatch.undo()
+    clock.tick(20)
+    assert leases.claim_next(db, observer) is None
+    clock.tick(10)  # now it had its time to beat
+    assert leases.claim_next(db, observer).token == held.token + 1
+
+
 def test_a_server_that_stays_away_is_one_clear_sentence(server, db, held, monkeypatch):
     monkeypatch.setattr(outages, "PATIENCE_S", 0.3)
     server.stop()
