@@ -125,7 +125,12 @@ def _opened(run: Run, known: list[Device]) -> list[Figure]:
         Figure("memory per device without a connection", (fakes - before) / (DEVICES - BOARDS) * 1000, "kB"),
         Figure("memory per open SSH session", per_session, "kB", note="paramiko, its thread included"),
         Figure("SSH sessions opened per second", BOARDS / seconds, "/s", note=f"{OPENERS} at a time, agents included"),
-        Figure("threads with all sessions open", threading.active_count(), "", note="none of them per device"),
+        Figure(
+            "threads with all sessions open",
+            threading.active_count(),
+            "",
+            note="one per SSH connection is paramiko's; none per device is ours",
+        ),
     ]
 
 
