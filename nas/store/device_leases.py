@@ -23,9 +23,9 @@ from sqlalchemy.exc import DBAPIError
 
 from nas.store import attempts, tables
 from nas.store.database import Database
-from nas.store.outages import retried
 from nas.store.devices import find
 from nas.store.leases import Observer
+from nas.store.outages import retried
 
 _table = tables.devices
 
