@@ -39,6 +39,7 @@ from nas.store.database import Database, open_database
 from nas.store.device_leases import DeviceLeases
 
 DEVICES, BOARDS, SERVERS, REQUESTS, WORKERS = 1000, 100, 4, 3, 128
+OPENERS = 8
 DOWN_S = 2.0
 INTRODUCTION = f"""One controller process has {DEVICES} devices: {BOARDS} agents behind {SERVERS} real OpenSSH servers
 on loopback, each in a folder and with sensors of its own, and fakes in memory. Each device gets {REQUESTS} measurements
@@ -114,8 +115,8 @@ def _opened(run: Run, known: list[Device]) -> list[Figure]:
         list(pool.map(run.fleet.facts, [device.name for device in known[BOARDS:]]))
     fakes = _rss_mb()
     started = time.perf_counter()
-    with ThreadPoolExecutor(16) as pool:
-        list(pool.map(run.fleet.facts, [device.name for device in known[:BOARDS]]))
+    with ThreadPoolExecutor(OPENERS) as pool:
+        list(pool.map(lambda device: _patiently(run, device.name), known[:BOARDS]))
     seconds, real = time.perf_counter() - started, _rss_mb()
     per_session = (real - fakes) / BOARDS * 1000
     return [
@@ -123,9 +124,26 @@ def _opened(run: Run, known: list[Device]) -> list[Figure]:
         Figure("of them real SSH sessions", BOARDS, "", ">= 100", BOARDS >= 100),
         Figure("memory per device without a connection", (fakes - before) / (DEVICES - BOARDS) * 1000, "kB"),
         Figure("memory per open SSH session", per_session, "kB", note="paramiko, its thread included"),
-        Figure("SSH sessions opened per second", BOARDS / seconds, "/s", note="16 at a time, agents included"),
-        Figure("threads with all sessions open", threading.active_count(), "", note="none of them per device"),
+        Figure("SSH sessions opened per second", BOARDS / seconds, "/s", note=f"{OPENERS} at a time, agents included"),
+        Figure(
+            "threads with all sessions open",
+            threading.active_count(),
+            "",
+            note="one per SSH connection is paramiko's; none per device is ours",
+        ),
     ]
+
+
+def _patiently(run: Run, name: str) -> None:
+    """Open a session; a hundred agents that start at once on a busy computer may miss a deadline."""
+    for last in (False, False, True):
+        try:
+            run.fleet.facts(name)
+        except DeviceFault:
+            if last:
+                raise
+        else:
+            return
 
 
 def _driven(run: Run, known: list[Device], victim: Sshd) -> list[Figure]:
