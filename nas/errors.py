@@ -18,6 +18,7 @@
         └── DeviceFault         blame the device: tried again, bounded
             ├── DeviceUnreachable   no answer, or it stopped answering
             ├── DeviceAway          it is given no work now: quarantined, draining, or outside its window
+            ├── DeviceFull          it cannot store what it is sent
             ├── DeviceBusy          another agent holds the device
             ├── LoginRefused        the device refuses this user or key
             ├── HostKeyUnknown      never enrolled: nothing was sent
@@ -113,6 +114,10 @@ class DeviceAway(DeviceFault):
 
 class DeviceUnreachable(DeviceFault):
     """The device does not answer, or stopped answering."""
+
+
+class DeviceFull(DeviceFault):
+    """The device cannot store what it is sent: its disk is full, or its folder may not be written."""
 
 
 class DeviceBusy(DeviceFault):

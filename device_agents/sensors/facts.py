@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import re
+import time
 from typing import Any, Dict, Optional
 
 from device_agents import energy
@@ -37,6 +38,7 @@ def facts(sysroot: str = "/", senses: Optional[Senses] = None) -> Dict[str, Any]
         "power_mode": _nvpmodel(root) or root.read("sys/firmware/acpi/platform_profile"),
         "temperature_c": senses.temperature_c(),
         "python": platform.python_version(),
+        "utc_offset_s": time.localtime().tm_gmtoff,
         "libc": " ".join(filter(None, platform.libc_ver())) or None,
         "emulated": emulated(),
         "sensors": _sensors(sysroot, senses),

@@ -13,7 +13,7 @@ from pathlib import Path
 from nas.devices.agent_file import agent_file
 from nas.devices.device import Device
 from nas.devices.transport import LineSession, python_missing
-from nas.errors import DeviceFault
+from nas.errors import DeviceFull
 
 _END_S = 5.0
 
@@ -110,8 +110,8 @@ def _write(path: Path, content: bytes) -> None:
     temporary.replace(path)
 
 
-def _cannot_write(device: Device, error: OSError) -> DeviceFault:
-    return DeviceFault(
+def _cannot_write(device: Device, error: OSError) -> DeviceFull:
+    return DeviceFull(
         f"The device {device.name} cannot write to its folder {device.root} ({error.strerror}); "
         "check its rights and free space."
     )

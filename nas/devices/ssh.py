@@ -18,7 +18,7 @@ from nas.devices.agent_file import AgentFile, agent_file
 from nas.devices.device import Device
 from nas.devices.ssh_link import CONNECT_S, Way, reach
 from nas.devices.transport import LineSession, python_missing
-from nas.errors import ControllerFault, DeviceFault, DeviceUnreachable
+from nas.errors import ControllerFault, DeviceFull, DeviceUnreachable
 
 TRANSFER_S = 20.0
 """Seconds that one SFTP request or a command that we wait for may stay without an answer."""
@@ -111,7 +111,7 @@ def _plain_faults(device: Device) -> Iterator[None]:
             "check it and its network."
         ) from error
     except OSError as error:
-        raise DeviceFault(
+        raise DeviceFull(
             f"The device {device.name} cannot write to the folder {device.root} of {device.user} ({error}); "
             "check that the home folder exists, its rights, and its free space."
         ) from error

@@ -22,7 +22,7 @@ from nas.errors import DeviceUnreachable, HostKeyChanged, HostKeyUnknown
 CONNECT_S = 10.0
 """Seconds for each of: TCP or the channel that stands for it, the banner, the key exchange, the login."""
 KEEPALIVE_S = 5
-SILENCE_MS = 20_000
+SILENCE_MS = 10_000
 """Milliseconds that sent data may stay unacknowledged before the kernel gives the first connection up."""
 AT_ONCE = 5
 """Logins under way at one address: OpenSSH's server drops strangers at random from the tenth on (``MaxStartups``)."""

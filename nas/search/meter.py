@@ -23,6 +23,7 @@ from nas.errors import (
     DeviceAway,
     DeviceBusy,
     DeviceFault,
+    DeviceFull,
     Fault,
     HostKeyChanged,
     HostKeyUnknown,
@@ -41,7 +42,7 @@ from nas.store.states import AttemptState
 _log = structlog.get_logger()
 FOR_A_PERSON = (HostKeyChanged, HostKeyUnknown, LoginRefused, PythonMissing, RuntimeMissing)
 """Faults that no further attempt can mend."""
-AT_ONCE = (DeviceAway, *FOR_A_PERSON)
+AT_ONCE = (DeviceAway, DeviceFull, *FOR_A_PERSON)
 """Faults after which trying again at once is of no use."""
 ENDS = {
     "candidate": AttemptState.candidate_fault,

@@ -46,8 +46,12 @@ def take(db: Database, observer: Observer, name: str, owner: str) -> int | None:
     Raises:
         NotFound: No device has this name.
     """
-    with db.read() as connection:
-        seen = find(connection, name)
+    try:
+        with db.read() as connection:
+            seen = find(connection, name)
+    except DBAPIError:
+        observer.forget()  # while nobody can look, nobody can beat either
+        raise
     silent = bool(observer.dead({name: _pulse(seen)}))
     if not silent and owner in seen["queue"] and (seen["owner"] is not None or seen["queue"][0] != owner):
         return None
