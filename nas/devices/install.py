@@ -7,6 +7,7 @@ import hashlib
 import json
 import posixpath
 import re
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,11 +21,12 @@ from nas.devices.enrol import probe
 from nas.devices.install_platform import Platform
 from nas.devices.ssh import SshSession, SshTransport
 from nas.devices.transport import fault_of
-from nas.errors import BlobLost, DeviceFault, PythonMissing, RequestError, RuntimeMissing
+from nas.errors import BlobLost, DeviceBusy, DeviceFault, PythonMissing, RequestError, RuntimeMissing
 
 Report = Callable[[str, int, int], None]
 """Told a file's name, how many bytes of it are on the device, and how many it has."""
 QUICK_S = 60.0
+BUSY_S = 30.0
 UNPACK_S = 600.0
 """Seconds in which the slowest SD card has unpacked the largest wheel."""
 IMPORTS = {
@@ -187,14 +189,25 @@ class _Folder:
 def _opened(device: Device) -> Iterator[_Folder]:
     """Hold the device, so that nothing is being measured on it meanwhile."""
     try:
-        session = SshTransport().open(device)
+        session = _free(device)
     except PythonMissing:
         if not device.python.endswith(launcher_of(device)):
             raise
         device = replace(device, python="python3")  # somebody deleted the launcher: it can be made anew
-        session = SshTransport().open(device)
+        session = _free(device)
     with contextlib.closing(session):
         yield _Folder(device, session)
+
+
+def _free(device: Device) -> SshSession:
+    """Open a session; a controller that only looks at the device, as after its enrolment, is waited for."""
+    end = time.monotonic() + BUSY_S
+    while True:
+        try:
+            return SshTransport().open(device)
+        except DeviceBusy:
+            if time.monotonic() >= end:
+                raise
 
 
 def _require_ssh(device: Device) -> None:

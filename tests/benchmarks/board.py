@@ -61,7 +61,6 @@ def run(options: argparse.Namespace, rows: Iterable[Row]) -> None:
     device = reached(plan, Trust(_ask, lambda sentence: print(sentence, file=sys.stderr)))
     cache = Settings.from_environment().folder / "cache" / "wheels"
     done = install(device, "onnxruntime", cache, own=options.wheel, offline=options.offline, report=_say_upload)
-    print(file=sys.stderr)
     try:
         figures = board(done.device, tuple(rows))
     finally:
@@ -138,7 +137,8 @@ def _ask(stop: Stop, shown: str) -> None:
 
 
 def _say_upload(name: str, done: int, size: int) -> None:
-    print(f"\r{name.partition('-cp')[0]}: {done / 1e6:.1f} of {size / 1e6:.1f} MB  ", end="", file=sys.stderr)
+    if done == size:
+        print(f"uploaded {name.partition('-cp')[0]}, {size / 1e6:.1f} MB", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -142,7 +142,8 @@ def test_a_wheel_that_reaches_out_of_its_folder_is_not_unpacked(device, cache, t
     assert not list(tmp_path.rglob("*canary"))
 
 
-def test_while_something_is_measured_nothing_is_installed(device, cache, tmp_path):
+def test_while_something_is_measured_nothing_is_installed(device, cache, tmp_path, monkeypatch):
+    monkeypatch.setattr("nas.devices.install.BUSY_S", 0.0)
     session = SshTransport().open(device)
     with pytest.raises(DeviceBusy):
         put(device, cache)
