@@ -8,7 +8,7 @@ TORCH_INDEX ?=
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-arm test-faults lint format schema litert sshd beds bench-measuring bench-board bench-fleet clean
+.PHONY: help demo test test-arm test-faults lint format schema litert sshd beds bench-measuring bench-board bench-boards bench-fleet clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 26
@@ -51,6 +51,10 @@ bench-board: $(VENV)/.dev ## Measure on a board of your own: HOST=… [USER= KEY
 	$(BIN)/python -m tests.benchmarks.board "$(HOST)" $(if $(filter command,$(origin USER)),--user "$(USER)") $(if $(KEY),--key "$(KEY)") \
 	  $(if $(PORT),--port "$(PORT)") $(if $(NAME),--name "$(NAME)") $(if $(WHEEL),--wheel "$(WHEEL)") \
 	  $(if $(FINGERPRINT),--fingerprint "$(FINGERPRINT)")
+
+bench-boards: $(VENV)/.dev sshd ## Search on an emulated Arm board and an x86 board together (needs root)
+	@command -v qemu-aarch64-static >/dev/null || test "$$(uname -m)" = aarch64 || { $(call APT,qemu-user-static); } || true
+	$(BIN)/python -m tests.benchmarks.two_boards
 
 bench-fleet: $(VENV)/.dev sshd ## Drive 1,000 devices from one controller, 100 of them over real SSH
 	$(BIN)/python -m tests.benchmarks.fleet
