@@ -12,10 +12,10 @@ from typing import Any
 sys.path[:0] = [str(Path(__file__).parents[1])]  # as pytest does
 
 from arm import board as arm_board
-from benchmarks.report import FOLDER, Figure, write
 from serving import Service
 from sshd import Sshd
 
+from benchmarks.report import FOLDER, Figure, write
 from nas.client import Client
 from nas.devices.device import Device
 from nas.devices.install import install
@@ -35,10 +35,10 @@ SPACE = {
     },
 }
 LIMITS = {"latency_p95_ms": {"x86": 0.15, "arm": 20.0}, "size_kb": 300}
-INTRODUCTION = """One search of {trials} trials by REST, TPE, real grocery sales (Complete Journey, its 60 largest series),
-measured over real OpenSSH on two boards at once: this computer, and an Arm one (Debian 12 on aarch64, emulated by qemu-user,
-onnxruntime's aarch64 wheel installed offline). Limits per board: p95 at most {x86} ms on x86 and {arm} ms on Arm. What the
-emulated board measures is never called valid; it shows that the way is whole, not what a Pi would take.
+INTRODUCTION = """One search of {trials} trials by REST, TPE, real grocery sales (Complete Journey, its 60 largest
+series), measured over real OpenSSH on two boards at once: this computer, and an Arm one (Debian 12 on aarch64, emulated
+by qemu-user, onnxruntime's aarch64 wheel installed offline). Limits per board: p95 at most {x86} ms on x86 and {arm} ms
+on Arm. What the emulated board measures is never called valid; it shows that the way is whole, not what a Pi takes.
 
 ![The front](two-boards-front.png)
 
@@ -55,7 +55,7 @@ def main() -> None:
             x86 = server.device(Path(folder) / "agent", name="x86", python=sys.executable)
             cache = Settings.from_environment().folder / "cache" / "wheels"
             there = install(arm.board(name="arm"), "onnxruntime", cache).device
-            with Client(service.url, timeout=60) as client:
+            with Client(service.url) as client:
                 report(service, client, searched(service, client, [x86, there]))
         finally:
             service.stop()
@@ -87,7 +87,7 @@ def searched(service: Service, client: Client, boards: list[Device]) -> int:
 
 def report(service: Service, client: Client, search: int) -> None:
     """Write the figures, the front as a table and its picture."""
-    trials, front = client.trials(search), client.front(search)
+    trials, front = list(client.trials(search)), client.front(search)
     chosen = {point["number"] for point in front["points"]}
     rows = [trial for trial in trials if trial["number"] in chosen]
     turned = [trial for trial in trials if trial["stage"] == "turned_away"]
