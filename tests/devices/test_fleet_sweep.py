@@ -1,6 +1,7 @@
 """A store's nightly job, asked for by the controller: on a fake, and for real on this computer."""
 
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -87,22 +88,16 @@ def test_energy_is_of_the_job_and_keeps_its_notes():
 
 def test_a_sweep_travels_with_its_measurement():
     with fleet_of(FakeTransport()) as fleet:
-        values = fleet.measure("pi", b"m", {}).to_dict()
-        swept = fleet.sweep("pi", b"m", b"t", {})
-    both = Measurement.from_dict({**values, "sweep": Measurement.from_dict({**values, "sweep": None}).sweep})
-    assert both.metric("sweep_seconds") is None
-    from dataclasses import replace
-
-    both = replace(both, sweep=swept)
+        measured, swept = fleet.measure("pi", b"m", {}), fleet.sweep("pi", b"m", b"t", {})
+    assert measured.metric("sweep_seconds") is None
+    both = replace(measured, sweep=swept)
     assert Measurement.from_dict(both.to_dict()) == both
     assert both.metric("sweep_seconds") == swept.seconds and both.interval("sweep_peak_mb") == (swept.peak_mb,) * 2
 
 
 def test_what_goes_wrong_has_its_usual_cause():
-    with (
-        fleet_of(FakeTransport([BlobLost("gone"), {"energy": {}}])) as fleet,
-        pytest.raises(ControllerFault, match="energy_mj"),
-    ):
+    broken = FakeTransport([BlobLost("gone"), {"energy": {"sensor": "RAPL"}}])
+    with fleet_of(broken) as fleet, pytest.raises(ControllerFault, match="energy_mj"):
         fleet.sweep("pi", b"m", b"t", {})
     with fleet_of(FakeTransport(facts={"runtimes": {}})) as fleet, pytest.raises(RuntimeMissing):
         fleet.sweep("pi", b"m", b"t", {})
