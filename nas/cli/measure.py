@@ -87,8 +87,7 @@ def _measured(device: Device, model: bytes, inputs: Arrays, **how: Unpack[How]) 
 def _device(name: str) -> Device:
     with service() as client:
         row = client.device(name)
-    # A field that the service does not tell has its default.
-    device = Device(**{field: row[field] for field in Device.__dataclass_fields__ if field in row})
+    device = Device(**{field: row[field] for field in Device.__dataclass_fields__})
     return at_home(device, Settings.from_environment().folder) if device.transport == "local" else device
 
 

@@ -30,8 +30,8 @@ from nas.data.long_table import LongTable
 from nas.data.sources import synthetic
 from nas.data.split import Split
 from nas.export import predict
-from nas.export.onnx import export_untrained
 from nas.export.sweep import store_table
+from nas.export.targets import export_untrained
 from nas.models.forecaster import Shape
 
 ARCHITECTURE = Architecture(hidden=8, window=28)
