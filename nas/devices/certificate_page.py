@@ -113,7 +113,11 @@ def fingerprint_rows(measured: Measurement) -> list[tuple[str, str]]:
     names |= {"power_mode": "power mode", "temperature_c": "temperature °C", "libc": "C library", "python": "Python"}
     ran = f"{measured.runtime} {facts.get('runtime_version') or ''} by {measured.provider or 'nobody'}"
     rows = [(label, str(facts[name])) for name, label in names.items() if facts.get(name) is not None]
-    return [("device", measured.device), ("runtime", f"{ran}, {measured.threads} threads"), *rows]
+    return [
+        ("device", measured.device),
+        ("runtime", f"{ran}, {measured.threads} {'thread' if measured.threads == 1 else 'threads'}"),
+        *rows,
+    ]
 
 
 def discarded_rows(measured: Measurement) -> list[tuple[str, str]]:

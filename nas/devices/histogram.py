@@ -51,10 +51,12 @@ def _mark(name: str, mark: Percentile, low: float, high: float, row: int) -> str
     """A line at the percentile, a band over its interval, and its name above."""
     left, middle, right = (WIDTH * (value - low) / (high - low) for value in (mark.low, mark.ms, mark.high))
     top, bottom = HEAD - 4, HEIGHT - FOOT
+    beside, anchor = (middle + 4, "start") if middle < 0.8 * WIDTH else (middle - 4, "end")
     return (
         f'<rect class="band" x="{left:.1f}" y="{top}" width="{max(1.0, right - left):.1f}" height="{bottom - top}"/>'
         f'<line class="mark" x1="{middle:.1f}" x2="{middle:.1f}" y1="{top}" y2="{bottom}"/>'
-        f'<text class="name" x="{middle + 4:.1f}" y="{10 + 11 * (row % 2)}">{name} {mark.ms:.4g} ms</text>'
+        f'<text class="name" x="{beside:.1f}" y="{10 + 11 * (row % 2)}" text-anchor="{anchor}">'
+        f"{name} {mark.ms:.4g} ms</text>"
     )
 
 
