@@ -1,6 +1,7 @@
 """``nas measure``: any ONNX model on an enrolled device; a verdict, a table and a certificate that can be verified."""
 
 import json
+import sys
 
 import numpy as np
 import onnx_models
@@ -40,6 +41,16 @@ def test_a_model_is_measured_and_certified(measure, model, tmp_path):
     assert out.split()[0] == found.verdict != "rejected"
     assert (found.threads, found.mode["kind"], len(found.samples_ns)) == (1, "duty", 25)
     assert "<svg" in (folder / "certificate.html").read_text()
+
+
+def test_a_device_behind_ssh_is_measured_from_here(measure, client, sshd, model, tmp_path):
+    device = sshd.device(tmp_path / "agent", python=sys.executable)
+    where = {name: getattr(device, name) for name in ("host", "port", "user", "key", "host_key", "python", "root")}
+    client.add_device({"name": "far", "transport": "ssh", **where})
+    code, out, err = measure(model, "--device", "far", *QUICK, "--json")
+    client.remove_device("far")
+    assert code == 0, err
+    assert json.loads(out)["measurement"]["device"] == "far"
 
 
 def test_a_certificate_is_verified_without_a_service(measure, nas, model, tmp_path, monkeypatch):
