@@ -10,7 +10,7 @@ import sys
 import time
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
-from device_agents import energy, installer, jobs, listen, measure, protocol, runtimes, sensors, timing
+from device_agents import energy, installer, jobs, listen, measure, protocol, runtimes, sensors, sweep, timing
 from device_agents.blobs import Blobs
 from device_agents.gate import Gate
 from device_agents.levels import Levels
@@ -88,6 +88,7 @@ class Agent:
             "hello": self._hello,
             "probe": self._probe,
             "measure": self._measure,
+            "sweep": self._sweep,
             "result": lambda request: self._results.get(request["job"]),
             "run": self._run,
             "bye": self._bye,
@@ -129,6 +130,19 @@ class Agent:
         self._results.put(request["job"], reply)
         return reply
 
+    def _sweep(self, request: Dict[str, Any]) -> Dict[str, Any]:
+        runtime, facts = request["runtime"], sensors.facts(self._sysroot)
+        with turn(self._sysroot, request["gate_max_seconds"]):
+            version = self._server(runtime).ready  # says at once when it is missing, and has read it from the disk
+            place = sweep.Place(self._root, self._stdin, self._kept(), request["deadline_s"])
+            job = dict(request, **{name: self._blobs.path(request[name]) for name in ("model", "table", "recipe")})
+            reply = sweep.sweep(job, self._device(facts), place)
+        named = {name: request[name] for name in ("model", "runtime", "threads")}
+        reply.update(fingerprint=dict(facts, protocol=protocol.VERSION, runtime_version=version, **named), **named)
+        self._blobs.prune()
+        self._results.put(request["job"], reply)
+        return reply
+
     def _run(self, request: Dict[str, Any]) -> Dict[str, Any]:
         return self._children(request["runtime"], request)(dict(self._job(request), kind="run"))
 
@@ -163,18 +177,27 @@ class Agent:
     def _child(
         self, runtime: str, job: Dict[str, Any], deadline_s: float, memory_mb: Optional[int] = None
     ) -> Dict[str, Any]:
-        """Run a job in the runtime's fork server, which is started first where needed."""
-        if runtime not in self._servers:
-            module = runtimes.find(runtime)
-            prepare = functools.partial(timing.prepare, module)
-            work = functools.partial(jobs.work, module, self._sysroot)
-            self._servers[runtime] = ForkServer(prepare, work, keep=() if self._lock is None else (self._lock,))
+        """Run a job in the runtime's fork server."""
+        server = self._server(runtime)
         try:
-            return dict(self._servers[runtime].run(job, deadline_s, memory_mb, self._stdin))
+            return dict(server.run(job, deadline_s, memory_mb, self._stdin))
         except Problem as problem:
             if problem.code == "device_broken":  # a fork server that died or hangs is started anew next time
                 self._servers.pop(runtime).close()
             raise
+
+    def _server(self, runtime: str) -> ForkServer:
+        """Return the runtime's fork server, which is started first where needed."""
+        if runtime not in self._servers:
+            module = runtimes.find(runtime)
+            prepare = functools.partial(timing.prepare, module)
+            work = functools.partial(jobs.work, module, self._sysroot)
+            self._servers[runtime] = ForkServer(prepare, work, keep=self._kept())
+        return self._servers[runtime]
+
+    def _kept(self) -> Tuple[int, ...]:
+        """Descriptors that every child keeps: the device is free when the last of them is gone."""
+        return () if self._lock is None else (self._lock,)
 
     def _baseline(self, runtime: str, threads: int) -> float:
         """Return the peak memory in MB of the identity model in this runtime, measured once."""

@@ -149,6 +149,13 @@ VERBS: Dict[str, Dict[str, Check]] = {
         beside_load=_FLAG,
         job=("32 lower-case hex digits", is_job),
     ),
+    "sweep": {
+        **dict.fromkeys(("model", "table", "recipe"), _SHA),
+        **{name: _RUN[name] for name in ("runtime", "threads", "deadline_s", "limits")},
+        "gate_max_seconds": _SECONDS,
+        "beside_load": _FLAG,
+        "job": ("32 lower-case hex digits", is_job),
+    },
     "result": {"job": ("32 lower-case hex digits", is_job)},
     "run": _RUN,
     "bye": {},

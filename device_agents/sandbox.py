@@ -87,7 +87,7 @@ class ForkServer:
         """Let the fork server end, as it does when its jobs end, and with it what its child started; or kill it."""
         for descriptor in (self._jobs, self._outcomes):
             os.close(descriptor)
-        _reap(self.pid, _END_S)
+        reap(self.pid, _END_S)
 
     def _outcome(self, seconds: float, hangup: Optional[int]) -> Any:
         poller = select.poll()
@@ -102,7 +102,7 @@ class ForkServer:
                 if not chunk:
                     raise _server_died()
                 for line in self._lines.feed(chunk):
-                    return _opened(line)
+                    return opened(line)
             elif ready:
                 raise Hangup
             elif time.monotonic() >= end:
@@ -115,7 +115,8 @@ def _server_died() -> Problem:
     return Problem("device_broken", "The fork server on the device died; look for out-of-memory kills in its log.")
 
 
-def _opened(line: Optional[bytes]) -> Any:
+def opened(line: Optional[bytes]) -> Any:
+    """Return the result in an outcome, or raise the problem in it."""
     if line is None:
         raise Problem("model_failed", "The result has more than %d MiB; expected less." % (MAX_RESULT >> 20))
     outcome = json.loads(line)
@@ -130,15 +131,15 @@ def _become_server(jobs: int, outcomes: int, keep: Tuple[int, ...], prepare: Any
     try:
         _close_all_but((2, jobs, outcomes, *keep))
         os.environ["OPENBLAS_NUM_THREADS"] = "1"
-        ready = _attempt(prepare)
-        _write(outcomes, ready)
+        ready = attempt(prepare)
+        write(outcomes, ready)
         lines = Lines()
         while "result" in ready:
             chunk = os.read(jobs, 65536)
             if not chunk:
                 break
             for line in lines.feed(chunk):
-                _write(outcomes, _child(json.loads(line or b""), jobs, work))
+                write(outcomes, _child(json.loads(line or b""), jobs, work))
         status = 0
     finally:
         os._exit(status)
@@ -157,7 +158,8 @@ def _close_all_but(kept: Tuple[int, ...]) -> None:
     sys.stdout = sys.stderr = os.fdopen(2, "w", closefd=False)
 
 
-def _attempt(step: Callable[[], Any]) -> Dict[str, Any]:
+def attempt(step: Callable[[], Any]) -> Dict[str, Any]:
+    """Return the outcome of a step: its result, or its problem."""
     try:
         return {"result": step()}
     except Problem as problem:
@@ -177,34 +179,42 @@ def _child(order: Dict[str, Any], jobs: int, work: Callable[[Any], Any]) -> Any:
     if pid == 0:
         try:
             os.close(result)
-            _confine(server, order["memory_mb"])
-            _write(report, _attempt(lambda: work(order["job"])))
+            confine(server)
+            limit_memory(order["memory_mb"])
+            write(report, attempt(lambda: work(order["job"])))
         finally:
             os._exit(0)
     os.close(report)
-    data, end = _collect(result, jobs, order["deadline_s"])
+    data, end = collect(result, jobs, order["deadline_s"])
     os.close(result)
-    status = _reap(pid, 0.1)
-    _kill_group(pid)
+    status = reap(pid, 0.1)
+    kill_group(pid)
     if end == "gone":
         os._exit(0)
-    if data.endswith(b"\n"):
-        return data
+    return data if data.endswith(b"\n") else lost(end, status, order["deadline_s"])
+
+
+def lost(end: str, status: int, deadline_s: float) -> Dict[str, Any]:
+    """Return the outcome of a process that gave none, by how the waiting for it ended and its exit status."""
     if end == "deadline":
-        message = "The model did not finish within its deadline of %g s and was stopped." % order["deadline_s"]
+        message = "The model did not finish within its deadline of %g s and was stopped." % deadline_s
         return {"problem": {"code": "deadline", "message": message}}
     return {"problem": {"code": "crashed", "message": _death(status)}}
 
 
-def _confine(server: int, memory_mb: Optional[int]) -> None:
-    """Give this child its own process group and limits, and tie its life to the fork server's."""
-    os.setsid()
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+def limit_memory(memory_mb: Optional[int]) -> None:
+    """Let this process take so many MB of address space beyond what it has; None is no limit."""
     if memory_mb is not None:
         with open("/proc/self/statm") as file:
             own = int(file.read().split()[0]) * resource.getpagesize()
         limit = own + memory_mb * 1000000
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+
+def confine(parent: int) -> None:
+    """Give this child its own process group, and tie its life to its parent's; both outlast an exec."""
+    os.setsid()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
         file.write("1000")  # when memory runs out, this process goes and the agent stays
     # Without ctypes the fork server still takes this child along when the agent goes.
@@ -212,15 +222,19 @@ def _confine(server: int, memory_mb: Optional[int]) -> None:
         import ctypes
 
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-    if os.getppid() != server:
+    if os.getppid() != parent:
         os._exit(1)
 
 
-def _collect(result: int, jobs: int, deadline_s: float) -> Tuple[bytes, str]:
-    """Read the child's result, one line, or what it wrote of it; return that and why the reading ended."""
+def collect(result: int, hangup: Optional[int], deadline_s: float) -> Tuple[bytes, str]:
+    """Read a child's result, one line, or what it wrote of it; return that and why the reading ended.
+
+    It is ``ended``, ``deadline``, or ``gone`` when the other end of ``hangup`` was closed.
+    """
     poller = select.poll()
     poller.register(result, select.POLLIN)
-    poller.register(jobs, select.POLLHUP)
+    if hangup is not None:
+        poller.register(hangup, _POLLHUP)
     chunks: List[bytes] = []
     end = time.monotonic() + deadline_s
     while True:
@@ -228,7 +242,7 @@ def _collect(result: int, jobs: int, deadline_s: float) -> Tuple[bytes, str]:
         if left <= 0:
             return b"", "deadline"
         for descriptor, _ in poller.poll(left * 1000):
-            if descriptor == jobs:
+            if descriptor == hangup:
                 return b"", "gone"
             chunk = os.read(result, 1 << 20)
             chunks.append(chunk)
@@ -236,7 +250,7 @@ def _collect(result: int, jobs: int, deadline_s: float) -> Tuple[bytes, str]:
                 return b"".join(chunks), "ended"
 
 
-def _reap(pid: int, seconds: float) -> int:
+def reap(pid: int, seconds: float) -> int:
     """Return the exit status of a child process, which is killed unless it ends within ``seconds``."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -248,7 +262,7 @@ def _reap(pid: int, seconds: float) -> int:
     return os.waitpid(pid, 0)[1]
 
 
-def _kill_group(pid: int) -> None:
+def kill_group(pid: int) -> None:
     """Kill what a child has started and left behind."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
@@ -262,7 +276,7 @@ def _death(status: int) -> str:
     return "The measuring process was killed by %s%s; the model cannot run here." % (name, why)
 
 
-def _write(descriptor: int, outcome: Any) -> None:
+def write(descriptor: int, outcome: Any) -> None:
     """Write an outcome as one line."""
     data = memoryview(outcome if isinstance(outcome, bytes) else encode(outcome))
     while data:

@@ -22,8 +22,8 @@ def lstm(hidden: int = 8, steps: int = 7, channels: int = 3, seed: int = 0) -> b
     )
 
 
-def endless() -> bytes:
-    """A loop that never ends: x float32 [3] -> y."""
+def endless(name: str = "x", shape: tuple[int, ...] = (3,)) -> bytes:
+    """A loop that never ends: an input float32, by default x [3] -> y."""
     body = helper.make_graph(
         [
             helper.make_node("Identity", ["going"], ["still_going"]),
@@ -33,17 +33,17 @@ def endless() -> bytes:
         [
             helper.make_tensor_value_info("turn", TensorProto.INT64, []),
             helper.make_tensor_value_info("going", TensorProto.BOOL, []),
-            helper.make_tensor_value_info("value", TensorProto.FLOAT, [3]),
+            helper.make_tensor_value_info("value", TensorProto.FLOAT, shape),
         ],
         [
             helper.make_tensor_value_info("still_going", TensorProto.BOOL, []),
-            helper.make_tensor_value_info("same", TensorProto.FLOAT, [3]),
+            helper.make_tensor_value_info("same", TensorProto.FLOAT, shape),
         ],
     )
     return _model(
-        [helper.make_node("Loop", ["turns", "yes", "x"], ["y"], body=body)],
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [3])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [3])],
+        [helper.make_node("Loop", ["turns", "yes", name], ["y"], body=body)],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, shape)],
         {"turns": np.array(2**62, "int64"), "yes": np.array(True)},
     )
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
 from nas.devices.device import Device
+from nas.devices.local import at_home
 from nas.devices.pool import deviating
 from nas.devices.window import closed
 from nas.errors import DeviceBusy, DeviceFault, DeviceUnreachable, HostKeyChanged, LoginRefused, NotFound, PythonMissing
@@ -18,19 +18,14 @@ from nas.store.database import Database
 from nas.store.rows import Device as Row
 from nas.store.states import DeviceState
 
-LOCAL_ROOT = "agent"
 GONE = (DeviceBusy, DeviceUnreachable, LoginRefused, PythonMissing)
 """Faults after which there is nobody to talk to."""
 
 
 def device_of(row: Row, settings: Settings) -> Device:
     """A row as the fleet takes it."""
-    fields = {key: getattr(row, key) for key in Device.__dataclass_fields__}
-    if row.transport == "local":
-        # This computer: our own interpreter has the runtime, and our own folder takes the agent.
-        fields["root"] = str(settings.folder / LOCAL_ROOT)
-        fields["python"] = sys.executable if row.python == "python3" else row.python
-    return Device(**fields)
+    device = Device(**{key: getattr(row, key) for key in Device.__dataclass_fields__})
+    return at_home(device, settings.folder) if row.transport == "local" else device
 
 
 class Roster:

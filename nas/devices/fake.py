@@ -120,12 +120,12 @@ class FakeSession:
         self._open = False
 
     def _answer(self, verb: str, message: Mapping[str, Any]) -> dict[str, Any]:
-        if verb in ("measure", "run"):
+        if verb in ("measure", "sweep", "run"):
             scripted = self._transport.script and message["runtime"] != "identity"
             step = self._transport.script.popleft() if scripted else None
             if isinstance(step, Fault):
                 raise step
-            usual = self._measure(message) if verb == "measure" else self._run(message)
+            usual = {"measure": self._measure, "sweep": self._sweep, "run": self._run}[verb](message)
             return {**usual, **(step or {})}
         if verb == "bye":
             self.close()
@@ -181,6 +181,32 @@ class FakeSession:
             "notes": [],
             "emulated": False,
             "fingerprint": {**machine, **named, "runtime_version": version, "protocol": protocol.VERSION},
+        }
+        self._transport.results[message["job"]] = reply
+        return reply
+
+    def _sweep(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        """A closed form, too: a second to start, then the latency for each series of the table."""
+        model, table = self._blob(message["model"]), self._blob(message["table"])
+        self._blob(message["recipe"])
+        self._runtime_version(message["runtime"])
+        series = len({line.split(b",", 1)[0] for line in table.splitlines()[1:]})
+        infer = self._transport.latency_ms(model, message["threads"]) * series / 1000
+        stages = {"start": 1.0, "load": 0.0, "read": 0.0, "features": 0.0, "infer": infer, "write": 0.0}
+        reply = {
+            "seconds": 1.0 + infer,
+            "stages": stages,
+            "peak_mb": 60.0 + len(model) / 1e6,
+            "series": series,
+            "provider": "fake",
+            "memory": {"source": "fake", "cgroup_mb": None, "cgroup_source": None},
+            "energy": None,
+            "disturbed": {},
+            "verdict": "valid",
+            "reasons": [],
+            "notes": [],
+            "emulated": False,
+            "fingerprint": {name: fact for name, fact in self._transport.facts.items() if name != "runtimes"},
         }
         self._transport.results[message["job"]] = reply
         return reply

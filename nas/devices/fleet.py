@@ -15,9 +15,10 @@ from nas.devices.ledger import Leases, Register, Sole
 from nas.devices.line import Line
 from nas.devices.local import LocalTransport
 from nas.devices.measurement import Measurement
+from nas.devices.sweep import Sweep
 from nas.devices.tensors import Arrays
 from nas.devices.transport import Transport
-from nas.devices.turn import How, Turn
+from nas.devices.turn import By, How, Turn
 from nas.errors import DeviceAway, DeviceFault, NotFound
 
 LEASE_WAIT_S = 120.0
@@ -149,6 +150,11 @@ class Fleet:
         """Wait for a device and measure a model there; ``Turn.measure`` says the rest."""
         with self.turn(name) as turn:
             return turn.measure(model, inputs, **how)
+
+    def sweep(self, name: str, model: bytes, table: bytes, recipe: Mapping[str, Any], **by: Unpack[By]) -> Sweep:
+        """Wait for a device and do a store's nightly job there; ``Turn.sweep`` says the rest."""
+        with self.turn(name) as turn:
+            return turn.sweep(model, table, recipe, **by)
 
     def run(
         self, name: str, model: bytes, inputs: Arrays, *, threads: int = 1, runtime: str = "onnxruntime"

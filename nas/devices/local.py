@@ -7,7 +7,9 @@ import os
 import select
 import shutil
 import subprocess
+import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from nas.devices.agent_file import agent_file
@@ -16,6 +18,15 @@ from nas.devices.transport import LineSession, python_missing
 from nas.errors import DeviceFull
 
 _END_S = 5.0
+
+
+ROOT = "agent"
+
+
+def at_home(device: Device, home: Path) -> Device:
+    """This computer as a device: our own interpreter has the runtime, and our own folder takes the agent."""
+    python = sys.executable if device.python == "python3" else device.python
+    return replace(device, root=str(home / ROOT), python=python)
 
 
 class LocalTransport:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from device_agents.protocol import VERSION
+from nas.devices.sweep import Sweep
 from nas.errors import ControllerFault
 
 
@@ -67,25 +68,6 @@ class Energy:
     seconds: float
     samples: int
     notes: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Sweep:
-    """A store's nightly job: every series forecast once, from a cold start to the written file.
-
-    Attributes:
-        seconds: From the start of a fresh process to its end.
-        peak_mb: Its highest resident memory.
-        series: How many series it forecast.
-        stages: Seconds per stage: start, load, read, features, infer, write.
-        energy_j: Joules of the whole job above idle; None without a sensor.
-    """
-
-    seconds: float
-    peak_mb: float
-    series: int
-    stages: Mapping[str, float]
-    energy_j: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,8 +204,8 @@ class Measurement:
     def from_dict(cls, values: Mapping[str, Any]) -> Measurement:
         """Build from JSON values."""
         parts: dict[str, Any] = {name: values[name] and Percentile(**values[name]) for name in _PERCENTILES}
-        for name, kind in (("paired", Paired), ("sweep", Sweep)):
-            parts[name] = values[name] and kind(**values[name])
+        parts["paired"] = values["paired"] and Paired(**values["paired"])
+        parts["sweep"] = values["sweep"] and Sweep.from_dict(values["sweep"])
         energy = values["energy"]
         parts["energy"] = energy and Energy(**{**energy, **{n: tuple(energy[n]) for n in ("rails", "notes")}})
         tuples = {name: tuple(values[name]) for name in ("samples_ns", "reasons", "notes")}

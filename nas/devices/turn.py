@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import secrets
 import time
 from collections.abc import Iterator, Mapping
@@ -13,7 +14,8 @@ import numpy as np
 from nas.devices.ledger import Register
 from nas.devices.line import PROBE_S, Line
 from nas.devices.measurement import Measurement
-from nas.devices.reference import Reference, reference_for
+from nas.devices.reference import reference_for
+from nas.devices.sweep import Sweep
 from nas.devices.tensors import Arrays, decode_outputs, encode_inputs
 from nas.devices.tiers import tier_named
 from nas.devices.transport import Session, Transport
@@ -21,20 +23,24 @@ from nas.errors import BlobLost, ControllerFault, DeviceFault, DeviceUnreachable
 
 SINGLE: Mapping[str, Any] = {"kind": "single"}
 RUN_DEADLINE_S = 60.0
+SWEEP_DEADLINE_S = 300.0
+SWEEP_GATE_S = 10.0
 MARGIN_S = 90.0
 """What a reply may take beyond the model's own deadline: the runtime's import and the baseline, on a slow board."""
 MEMORY_SHARE = 0.8
 """Share of the device's memory that a candidate may take."""
 
 
-class How(TypedDict, total=False):
-    """How a model is measured.
+Blobs = Mapping[str, Any]
+"""Fields of a request that are files: bytes, a mapping of them, or None."""
+
+
+class By(TypedDict, total=False):
+    """By what a model is run.
 
     Attributes:
         threads: Intra-op threads of the runtime, by default 1.
         runtime: What runs it, by default ``onnxruntime``.
-        tier: How thoroughly, by default ``screening``.
-        mode: ``kind`` (single, sustained, duty) and its fields, as in PROTOCOL.md.
         beside_load: Measure beside what the device carries anyway, instead of refusing to.
         job: 32 hex digits under which the device keeps the result, the same for each try at the same
             measurement; made here when there is none.
@@ -42,10 +48,20 @@ class How(TypedDict, total=False):
 
     threads: int
     runtime: str
-    tier: str
-    mode: Mapping[str, Any]
     beside_load: bool
     job: str
+
+
+class How(By, total=False):
+    """How a model is measured.
+
+    Attributes:
+        tier: How thoroughly, by default ``screening``.
+        mode: ``kind`` (single, sustained, duty) and its fields, as in PROTOCOL.md.
+    """
+
+    tier: str
+    mode: Mapping[str, Any]
 
 
 class Turn:
@@ -92,12 +108,39 @@ class Turn:
                 "job": job,
                 **_common(facts, runtime, how.get("threads", 1), plan.deadline_s + _mode_seconds(mode)),
             }
-            reply = self._kept(job) or self._answer(request, model, inputs, reference_for(runtime))
-            self._line.unanswered.discard(job)
-            self._refuse_rebooted(facts, reply.get("fingerprint", {}).get("boot_id"))
+            pair = reference_for(runtime)
+            beside = pair and {"model": pair.model, "inputs": encode_inputs(pair.inputs)}
+            blobs = {"model": model, "inputs": encode_inputs(inputs), "reference": beside}
+            reply = self._finished(facts, request, blobs)
         found = Measurement.from_reply(reply, device=self.device, tier=tier, reply_s=time.monotonic() - started)
         self._register.worked(self.device, _levels(found))
         return found
+
+    def sweep(self, model: bytes, table: bytes, recipe: Mapping[str, Any], **by: Unpack[By]) -> Sweep:
+        """Let the device do a store's nightly job once: cold start, every series of ``table``, written forecasts.
+
+        Args:
+            model: A model of the contract, for ``runtime``.
+            table: A store's CSV, as ``nas.export.sweep.store_table`` makes it.
+            recipe: How it becomes the model's inputs; from there, too.
+
+        Raises:
+            Fault: As for ``measure``.
+        """
+        runtime = by.get("runtime", "onnxruntime")
+        with self._noted():
+            facts = self._opened()[1]
+            request = {
+                "verb": "sweep",
+                "gate_max_seconds": SWEEP_GATE_S,
+                "beside_load": by.get("beside_load", False),
+                "job": by.get("job") or secrets.token_hex(16),
+                **_common(facts, runtime, by.get("threads", 1), SWEEP_DEADLINE_S),
+            }
+            text = json.dumps(recipe, sort_keys=True, ensure_ascii=False, allow_nan=False)
+            reply = self._finished(facts, request, {"model": model, "table": table, "recipe": text.encode()})
+        self._register.worked(self.device, {})
+        return Sweep.from_reply(reply, device=self.device)
 
     def run(self, model: bytes, inputs: Arrays, *, threads: int, runtime: str) -> dict[str, Any]:
         """Run a model once and return its outputs, arrays by name.
@@ -108,7 +151,8 @@ class Turn:
         with self._noted():
             session, facts = self._opened()
             request = {"verb": "run", **_common(facts, runtime, threads, RUN_DEADLINE_S)}
-            outputs = decode_outputs(_ask(session, request, model, inputs)["outputs"])
+            blobs = {"model": model, "inputs": encode_inputs(inputs)}
+            outputs = decode_outputs(_ask(session, request, blobs)["outputs"])
         self._register.worked(self.device, {})
         return outputs
 
@@ -130,13 +174,18 @@ class Turn:
             self._register.answered(self.device, facts)
         return session, facts
 
-    def _answer(
-        self, request: Mapping[str, Any], model: bytes, inputs: Arrays, pair: Reference | None
-    ) -> dict[str, Any]:
+    def _finished(self, facts: Mapping[str, Any], request: Mapping[str, Any], blobs: Blobs) -> dict[str, Any]:
+        """The reply to a request with a job: the kept one, or a new one."""
+        reply = self._kept(request["job"]) or self._answer(request, blobs)
+        self._line.unanswered.discard(request["job"])
+        self._refuse_rebooted(facts, reply.get("fingerprint", {}).get("boot_id"))
+        return reply
+
+    def _answer(self, request: Mapping[str, Any], blobs: Blobs) -> dict[str, Any]:
         """Ask; when the connection breaks, reconnect once for the reply that may have been on its way."""
         session, facts = self._opened()
         try:
-            return _ask(session, request, model, inputs, pair)
+            return _ask(session, request, blobs)
         except DeviceUnreachable:
             self._line.unanswered.add(request["job"])
             self._line.drop()
@@ -189,23 +238,21 @@ def _mode_seconds(mode: Mapping[str, Any]) -> float:
     return float(mode.get("seconds", 0.0)) + float(mode.get("gap_s", 0.0)) * int(mode.get("requests", 0))
 
 
-def _ask(
-    session: Session, request: Mapping[str, Any], model: bytes, inputs: Arrays, pair: Reference | None = None
-) -> dict[str, Any]:
+def _ask(session: Session, request: Mapping[str, Any], blobs: Blobs) -> dict[str, Any]:
     """Put the blobs and call; a blob that got lost or damaged on the way is sent again once."""
-    archive = encode_inputs(inputs)
-
-    def ask() -> dict[str, Any]:
-        blobs: dict[str, Any] = {"model": session.put(model), "inputs": session.put(archive)}
-        if request["verb"] == "measure":
-            sent = pair and {"model": session.put(pair.model), "inputs": session.put(encode_inputs(pair.inputs))}
-            blobs["reference"] = sent
-        return session.call({**request, **blobs}, request["deadline_s"] + MARGIN_S)
-
+    deadline_s = request["deadline_s"] + MARGIN_S
     try:
-        return ask()
+        return session.call({**request, **_put(session, blobs)}, deadline_s)
     except BlobLost:
-        return ask()
+        return session.call({**request, **_put(session, blobs)}, deadline_s)
+
+
+def _put(session: Session, blobs: Blobs) -> dict[str, Any]:
+    """Bring the blobs to the device; each is then named by its SHA-256."""
+    return {
+        name: session.put(blob) if isinstance(blob, bytes) else blob and _put(session, blob)
+        for name, blob in blobs.items()
+    }
 
 
 def _levels(found: Measurement) -> dict[str, float]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import io
 import json
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from nas.architecture import Architecture
 from nas.data.panel import Panel
 from nas.data.split import Split
 from nas.export.card import model_card
+from nas.export.tables import as_csv, columns, history, plans
 from nas.models.forecaster import Shape
 
 EXAMPLE_SERIES = 3
@@ -107,13 +107,12 @@ def _measurements(package: Package) -> dict[str, bytes]:
 def _architecture(package: Package) -> dict[str, Any]:
     """The network, and how a sales table becomes its inputs."""
     panel = package.panel
-    static = [{"name": n, "values": list(v)} for n, v in zip(panel.stat_names, panel.stat_vocab, strict=True)]
     return {
         "made_by": f"edge-nas {__version__}",
         "architecture": package.architecture.to_dict(),
         "digest": package.architecture.digest,
         "shape": Shape.of(panel, package.split.horizon).to_dict(),
-        "columns": {"hist": list(panel.hist_names), "futr": list(panel.futr_names), "stat": static},
+        "columns": columns(panel),
         "models": {precision: f"model.{precision}.onnx" for precision in package.models},
         "origin": dict(package.origin),
     }
@@ -145,39 +144,13 @@ def _example(package: Package) -> dict[str, bytes]:
     panel, split, window = package.panel, package.split, package.architecture.window
     origin = split.test_origins[-1]
     series = np.argsort(-panel.y.sum(axis=1), kind="stable")[:EXAMPLE_SERIES]
-    history: list[list[Any]] = []
-    future: list[list[Any]] = []
-    for s in map(int, series):
-        static = [_word(panel, s, k) for k in range(len(panel.stat_names))]
-        for t in range(max(0, origin - window), origin):
-            if panel.mask[s, t]:
-                numbers = [panel.y[s, t], *panel.hist[s, t], *panel.futr[s, t]]
-                history.append([panel.ids[s], panel.date(t), *map(_number, numbers), *static])
-        ahead = range(origin, origin + split.horizon)
-        future += [[panel.ids[s], panel.date(t), *map(_number, panel.futr[s, t])] for t in ahead]
-    columns = [*panel.hist_names, *panel.futr_names, *panel.stat_names]
+    past = [row for s in map(int, series) for row in history(panel, s, range(max(0, origin - window), origin))]
+    ahead = [row for s in map(int, series) for row in plans(panel, s, range(origin, origin + split.horizon))]
+    names = [*panel.hist_names, *panel.futr_names, *panel.stat_names]
     return {
-        "example/history.csv": _csv(["unique_id", "ds", "y", *columns], history),
-        "example/future.csv": _csv(["unique_id", "ds", *panel.futr_names], future),
+        "example/history.csv": as_csv(["unique_id", "ds", "y", *names], past),
+        "example/future.csv": as_csv(["unique_id", "ds", *panel.futr_names], ahead),
     }
-
-
-def _word(panel: Panel, series: int, column: int) -> str:
-    code = int(panel.stat[series, column])
-    return panel.stat_vocab[column][code - 1] if code else ""
-
-
-def _number(value: np.float32) -> str:
-    """The shortest text that reads back as the same float32."""
-    return np.format_float_positional(value, unique=True, trim="-")
-
-
-def _csv(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> bytes:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return text.getvalue().encode()
 
 
 def _json(value: Mapping[str, Any]) -> bytes:
