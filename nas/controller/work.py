@@ -23,6 +23,7 @@ from nas.errors import NasError
 from nas.request import DataSpec, SearchRequest
 from nas.search.loop import SearchRun, Tools
 from nas.search.meter import Meter
+from nas.search.night import nights_of
 from nas.search.student import Workshop, make_student, require_scored
 from nas.search.study import Study
 from nas.search.trainer import ClusterTrainer
@@ -106,6 +107,7 @@ def carry_out_search(place: Place, search: Search, heartbeat: Heartbeat) -> End:
         token=search.token,
         alone=alone,
         beside_load=request.beside_load,
+        nights=nights_of((*request.objectives, *request.constraints), panel, split),
     )
     trainer = ClusterTrainer(place.cluster, panel, split)
     working = host_lock.working if shared else nullcontext

@@ -277,6 +277,7 @@ def cache_key(  # noqa: PLR0913 # the key is made of exactly these
     runtime: str = "onnxruntime",
     mode: str = "single",
     beside_load: bool = False,
+    sweep: str | None = None,
 ) -> str:
     """Return the SHA-256 under which a valid measurement may be found again.
 
@@ -293,6 +294,7 @@ def cache_key(  # noqa: PLR0913 # the key is made of exactly these
         runtime: Name of the runtime.
         mode: Kind of the mode.
         beside_load: Whether it was measured beside the device's usual load.
+        sweep: Digest of the store's table and recipe, where its nightly job was measured, too.
     """
     parts = {
         "graph": graph,
@@ -300,7 +302,7 @@ def cache_key(  # noqa: PLR0913 # the key is made of exactly these
         "precision": precision,
         "runtime": [runtime, facts["runtimes"].get(runtime)],
         "threads": threads,
-        "mode": [mode, beside_load],
+        "mode": [mode, beside_load, sweep],
         "tier": tier,
         "protocol": VERSION,
         **{name: facts[name] for name in KEY_FACTS},

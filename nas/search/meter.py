@@ -9,13 +9,14 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import structlog
 
 from nas.devices.fleet import Fleet
 from nas.devices.measurement import Measurement, cache_key
+from nas.devices.sweep import Sweep
 from nas.devices.turn import Turn
 from nas.errors import (
     CandidateFault,
@@ -33,6 +34,7 @@ from nas.errors import (
     RuntimeMissing,
 )
 from nas.export.artifact import Artifact
+from nas.search.night import Nights
 from nas.search.objectives import undecided
 from nas.store import attempts, measurements
 from nas.store.database import Database
@@ -82,9 +84,10 @@ class Meter:
         token: Fencing token of the search.
         alone: Given a device's facts, keeps this computer from training meanwhile if it is that device.
         beside_load: Measure beside what the devices carry anyway.
+        nights: The store sweep that goes with an architecture, where a cost of it is wanted.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 # all that one search measures by
         self,
         db: Database,
         fleet: Fleet,
@@ -94,10 +97,11 @@ class Meter:
         token: int,
         alone: Alone,
         beside_load: bool = False,
+        nights: Nights = lambda _architecture: None,
     ) -> None:
         self._db, self._fleet, self._devices = db, fleet, tuple(devices)
         self._tries, self._token, self._alone = tries, token, alone
-        self._beside_load = beside_load
+        self._beside_load, self._nights = beside_load, nights
 
     def measure(self, trial: Trial, artifact: Artifact, limits: Mapping[str, float]) -> dict[str, Measurement]:
         """Measure on every device at once, quickly, and thoroughly where a limit lies inside the interval.
@@ -188,10 +192,9 @@ class Meter:
                     job=task.job,
                     beside_load=self._beside_load,
                 )
+                _refuse_unfit(turn, found)
+                found = self._swept(task, turn, found)
             remember = {self._key(task, facts): found.to_dict()} if found.cacheable else {}
-            if found.verdict == "rejected":
-                why = "; ".join(found.reasons)
-                raise DeviceBusy(f"The device {turn.device} was not fit to be measured: {why}")
             attempts.close(self._db, held, AttemptState.measured, remember=remember)
         return found
 
@@ -225,6 +228,23 @@ class Meter:
                 time.sleep(PAUSE_S)
         return call()
 
+    def _swept(self, task: Task, turn: Turn, found: Measurement) -> Measurement:
+        """Add the store's nightly job, where a cost of it is wanted."""
+        architecture = task.artifact.architecture
+        night = self._nights(architecture)
+        if night is None:
+            return found
+        sweep = turn.sweep(
+            task.artifact.model,
+            night.table,
+            night.recipe,
+            threads=architecture.threads,
+            runtime=architecture.runtime,
+            beside_load=self._beside_load,
+        )
+        _refuse_unfit(turn, sweep)
+        return replace(found, sweep=sweep)
+
     def _key(self, task: Task, facts: Mapping[str, Any]) -> str:
         architecture = task.artifact.architecture
         return cache_key(
@@ -236,7 +256,14 @@ class Meter:
             tier=task.tier,
             facts=facts,
             beside_load=self._beside_load,
+            sweep=night.digest if (night := self._nights(architecture)) else None,
         )
+
+
+def _refuse_unfit(turn: Turn, found: Measurement | Sweep) -> None:
+    if found.verdict == "rejected":
+        why = "; ".join(found.reasons)
+        raise DeviceBusy(f"The device {turn.device} was not fit to be measured: {why}")
 
 
 def _raise_worst(calls: Iterable[Future[Measurement]]) -> None:

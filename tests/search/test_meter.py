@@ -26,6 +26,7 @@ from nas.errors import (
 from nas.export.artifact import Artifact
 from nas.search import meter as meters
 from nas.search.meter import Meter
+from nas.search.night import Night
 from nas.store import attempts, devices, leases, searches, trials
 from nas.store.device_leases import DeviceLeases
 
@@ -65,8 +66,8 @@ class Lab:
     def open(self, device):
         return self.transports[device.name].open(device)
 
-    def meter(self, *names, tries=3, alone=lambda _facts: nullcontext()):
-        return Meter(self.db, self.fleet, names, tries=tries, token=self.search.token, alone=alone)
+    def meter(self, *names, tries=3, alone=lambda _facts: nullcontext(), **how):
+        return Meter(self.db, self.fleet, names, tries=tries, token=self.search.token, alone=alone, **how)
 
     def trial(self, number=0):
         return trials.create(self.db, self.search.id, number, token=self.search.token, architecture={"n": number})
@@ -99,6 +100,18 @@ def test_an_attempt_carries_the_token_of_the_device_and_the_cache_saves_the_next
     held = attempts.of_trial(one.db, one.search.id, 0)
     assert [(a.state, a.device, a.token, a.device_token) for a in held] == [("measured", "pi", 1, 1)]
     assert one.states(1) == []
+
+
+def test_the_stores_night_is_swept_only_where_it_is_wanted_and_remembered_with_its_table(lab):
+    one = lab("pi")
+    assert one.meter("pi").measure(one.trial(), artifact(), {})["pi"].sweep is None
+    for number, table in enumerate((b"a store", b"a store", b"another store"), start=1):
+        meter = one.meter("pi", nights=lambda _architecture, table=table: Night(table, {"window": 7}))
+        found = meter.measure(one.trial(number), artifact(), {})["pi"]
+        assert found.metric("sweep_seconds") > 0
+        assert found.metric("sweep_peak_mb") > 0
+    verbs = [call["verb"] for call in one.transports["pi"].calls]
+    assert verbs.count("sweep") == 2
 
 
 def test_a_candidate_that_breaks_a_device_which_works_without_it_is_blamed(lab):
