@@ -126,7 +126,7 @@ def _launched(request: Dict[str, Any], child: Child, device: Device, level: Opti
         )
         reply = child(job)
         timed = _counted(timed, reply, level, request["beside_load"])
-        if len(timed.launches) >= budget["min_launches"] and is_sure(timed.launches):
+        if len(timed.launches) >= budget["min_launches"] and is_sure(timed.launches, tail=budget["tail"]):
             break
         if timed.lost_launches and not timed.launches and number + 1 >= budget["min_launches"]:
             opened = device.gate.wait(budget["gate_max_seconds"], beside_load=request["beside_load"])
@@ -199,11 +199,13 @@ def _kinds(reasons: List[str]) -> List[str]:
     return [reason.split(":", 1)[0] for reason in reasons]
 
 
-def is_sure(launches: List[Launch]) -> bool:
-    """Tell whether the intervals of p50 and, above its floor, p95 are as narrow as ``SURE`` asks."""
-    ratio, p50, p95 = (estimate.ratio(launches), *(estimate.percentile(launches, name) for name in ("p50", "p95")))
-    known = ratio or p50
-    return known is not None and known.half_width <= SURE["p50"] and (p95 is None or p95.half_width <= SURE["p95"])
+def is_sure(launches: List[Launch], tail: bool) -> bool:
+    """Tell whether the interval of p50 and, where the ``tail`` is asked for, p95 is as narrow as ``SURE`` asks."""
+    known = estimate.ratio(launches) or estimate.percentile(launches, "p50")
+    if known is None or known.half_width > SURE["p50"]:
+        return False
+    p95 = estimate.percentile(launches, "p95") if tail else None
+    return p95 is None or p95.half_width <= SURE["p95"]
 
 
 def _level(request: Dict[str, Any], child: Child, device: Device, key: str) -> Optional[float]:

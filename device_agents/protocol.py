@@ -105,6 +105,7 @@ BUDGET: Dict[str, Check] = {
     "warmup_max_seconds": _SECONDS,
     "gate_max_seconds": _SECONDS,
     "energy_seconds": _SECONDS,
+    "tail": _FLAG,
     "audit": _FLAG,
 }
 REFERENCE: Dict[str, Check] = {"model": _SHA, "inputs": _SHA}

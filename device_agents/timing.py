@@ -68,6 +68,8 @@ def prepare(runtime: Runtime) -> str:
     archive.seek(0)
     with np.load(archive, allow_pickle=False) as loaded:  # numpy imports half of this on first use
         loaded["x"]
+    gc.collect()
+    gc.freeze()  # a child's own collection then passes over all that was imported: 0.1 s less on a fast machine
     return version
 
 

@@ -23,6 +23,7 @@ class Tier:
         warmup_max_seconds: Seconds per launch to wait for a stationary latency.
         gate_max_seconds: Seconds to wait for a cool, quiet device before it is refused.
         energy_seconds: Seconds of inferences while the meter is read, where there is one.
+        tail: Whether p95 must be known within 5 %, too, before it may end early.
         audit: Whether the measuring itself is questioned: the cost of timing, and other inputs.
         deadline_s: Seconds until the agent kills the measurement.
     """
@@ -35,6 +36,7 @@ class Tier:
     warmup_max_seconds: float
     gate_max_seconds: float
     energy_seconds: float
+    tail: bool
     audit: bool
     deadline_s: float
 
@@ -45,8 +47,8 @@ class Tier:
 
 
 TIERS = {
-    "screening": Tier(3, 6, 130, 20_000, 0.16, 1.0, 10.0, 2.0, False, 90.0),
-    "thorough": Tier(6, 16, 662, 100_000, 0.4, 3.0, 60.0, 5.0, True, 300.0),
+    "screening": Tier(3, 6, 130, 20_000, 0.25, 1.0, 10.0, 2.0, False, False, 90.0),
+    "thorough": Tier(6, 16, 662, 100_000, 0.4, 3.0, 60.0, 5.0, True, True, 300.0),
 }
 
 

@@ -79,7 +79,7 @@ class Run:
 def main() -> None:
     """Enrol, open, drive, count, report."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
-    TIERS["screening"] = Tier(1, 1, 11, 11, 0.0, 0.0, 0.0, 0.0, audit=False, deadline_s=60.0)
+    TIERS["screening"] = Tier(1, 1, 11, 11, 0.0, 0.0, 0.0, 0.0, tail=False, audit=False, deadline_s=60.0)
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         servers = [stack.enter_context(_served(Path(folder) / f"sshd{number}")) for number in range(SERVERS)]
         known = [_board(Path(folder), number, servers[number % SERVERS]) for number in range(BOARDS)]

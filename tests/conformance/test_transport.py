@@ -20,7 +20,7 @@ from nas.errors import BlobLost, ControllerFault, DeviceBusy, DeviceUnreachable
 
 INPUTS = {"x": np.arange(6, dtype="float32").reshape(1, 2, 3), "hours": np.array([[10**12]], "int64")}
 MODEL = b"any bytes are an identity model"
-QUICK = Tier(1, 2, 130, 700, 0.05, 0.1, 30.0, 0.0, False, 60.0)
+QUICK = Tier(1, 2, 130, 700, 0.05, 0.1, 30.0, 0.0, False, False, 60.0)
 
 
 @dataclass

@@ -17,6 +17,7 @@ BUDGET = {
     "warmup_max_seconds": 0.1,
     "gate_max_seconds": 5.0,
     "energy_seconds": 1.0,
+    "tail": True,
     "audit": False,
 }
 REQUEST = {
@@ -217,3 +218,12 @@ def test_a_latency_that_depends_on_its_numbers_is_degraded(tmp_path):
     board = Board(tmp_path, launch(audit={"overhead_ns": 60.0, "varied_ratio": 1.5}), launch())
     reply = board.measure(budget={**BUDGET, "audit": True})
     assert "depends on the input" in reply["reasons"][0]
+
+
+@pytest.mark.parametrize(("tail", "launches"), [(True, 6), (False, 3)])
+def test_screening_does_not_wait_for_a_sure_tail(tmp_path, tail, launches):
+    heavy = [round_() for _ in range(6)]
+    for number, one in enumerate(heavy):
+        one["samples"] = sorted(one["samples"])[:30] + [400_000 * (number + 1)] * 10
+    board = Board(tmp_path, launch(*heavy))
+    assert board.measure(budget={**BUDGET, "tail": tail})["counts"]["launches"] == launches

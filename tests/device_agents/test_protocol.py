@@ -22,6 +22,7 @@ BUDGET = {
     "warmup_max_seconds": 0.1,
     "gate_max_seconds": 0,
     "energy_seconds": 0,
+    "tail": True,
     "audit": False,
 }
 RUN = {
