@@ -100,12 +100,10 @@ def _widened(value: float, replicates: List[float], between: float) -> Estimate:
 
 
 def _between(by_launch: Sequence[float]) -> float:
-    """Return half the width of the t interval over launches, as a share; 0 for a single one, which knows nothing."""
+    """Return half the width of the t interval over launches, as a share; a single one counts as two that agree."""
     logs = [math.log(max(one, 1.0e-9)) for one in by_launch]
     count, mean = len(logs), sum(logs) / len(logs)
-    freedom = count - 1
-    if not freedom:
-        return 0.0
+    freedom = max(1, count - 1)
     spread = max(LEAST_SPREAD, math.sqrt(sum((one - mean) ** 2 for one in logs) / freedom))
     t = _T95[freedom - 1] if freedom <= len(_T95) else 1.96 + 2.6 / freedom
     return math.exp(t * spread / math.sqrt(count)) - 1

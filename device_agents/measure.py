@@ -23,6 +23,10 @@ SURE = {"p50": 0.02, "p95": 0.05}
 """Timing may stop when the interval of each lies within this share of it on both sides."""
 DRIFT = 0.03
 """A round whose reference deviates by more than this from its launch is discarded, whatever the sensors say."""
+KINDS = (
+    *("throttled", "clock fell", "temperature", "swapping", "steal", "context switches", "CPU pressure"),
+    *("drift", "slower", "faster"),
+)
 _IDLE_S = 0.5
 _LEAST_KEPT = 0.5
 CALIBRATION_LAUNCHES = 7
@@ -57,7 +61,8 @@ class Timed(NamedTuple):
         return sum(len(round_.samples) for launch in self.launches for round_ in launch)
 
 
-NOTHING = Timed([], Counter(), 0, 0, [], {"warmup": 0.0, "timed": 0.0, "reference": 0.0}, None)
+SECONDS = {"warmup": 0.0, "timed": 0.0, "reference": 0.0, "calibration": 0.0}
+NOTHING = Timed([], Counter(), 0, 0, [], SECONDS, None)
 MEMORY = ("peak_mb", "source", "cgroup_mb", "cgroup_source", "pss_mb")
 
 
@@ -76,8 +81,9 @@ def measure(request: Dict[str, Any], child: Child, device: Device, key: str) -> 
     if not opened.open:
         level, timed = None, NOTHING
     elif mode == "single":
-        level = _level(request, child, device, key)
+        level, calibration_s = _level(request, child, device, key)
         timed = _launched(request, child, device, level)
+        timed.seconds["calibration"] = calibration_s
         _note_level(timed, device, key)
     else:
         level, timed = None, _steady(request, child)
@@ -195,8 +201,8 @@ def _off_level(kept: Launch, level: Optional[float]) -> List[str]:
 
 
 def _kinds(reasons: List[str]) -> List[str]:
-    """The part of each reason before its colon, so that equal reasons with other figures count together."""
-    return [reason.split(":", 1)[0] for reason in reasons]
+    """What each reason is about, so that equal ones with other figures count together."""
+    return [next((kind for kind in KINDS if kind in reason), reason) for reason in reasons]
 
 
 def is_sure(launches: List[Launch], tail: bool) -> bool:
@@ -208,10 +214,14 @@ def is_sure(launches: List[Launch], tail: bool) -> bool:
     return p95 is None or p95.half_width <= SURE["p95"]
 
 
-def _level(request: Dict[str, Any], child: Child, device: Device, key: str) -> Optional[float]:
-    """Return the reference's usual median on this device in ns; measured first where it is not known yet."""
+def _level(request: Dict[str, Any], child: Child, device: Device, key: str) -> Tuple[Optional[float], float]:
+    """Return the reference's usual median on this device in ns, and the seconds that it took to find out.
+
+    It is measured where it is not known yet.
+    """
     if request["reference"] is None:
-        return None
+        return None, 0.0
+    seconds = 0.0
     known = device.levels.get(key)
     if known is None:
         budget = request["budget"]
@@ -219,11 +229,13 @@ def _level(request: Dict[str, Any], child: Child, device: Device, key: str) -> O
         job.update(reference=None, warmup_max_seconds=budget["warmup_max_seconds"], audit=False, **request["reference"])
         medians = []
         for number in range(CALIBRATION_LAUNCHES):
-            rounds = child(dict(job, seed=number))["rounds"]
+            reply = child(dict(job, seed=number))
+            rounds = reply["rounds"]
+            seconds += reply["warmup"][0]["seconds"] + sum(sum(round_["samples"]) for round_ in rounds) / 1e9
             medians.append(estimate.median([one for round_ in rounds for one in round_["samples"]]))
         known = estimate.median(medians)
         device.levels.put(key, known)
-    return known
+    return known, seconds
 
 
 def _steady(request: Dict[str, Any], child: Child) -> Timed:
@@ -231,10 +243,10 @@ def _steady(request: Dict[str, Any], child: Child) -> Timed:
     mode, budget = request["mode"], request["budget"]
     job = dict(request, warmup_max_seconds=budget["warmup_max_seconds"], **mode)
     reply = child(job)
-    seconds = {"warmup": reply["warmup"][0]["seconds"], "timed": sum(reply["samples"]) / 1e9, "reference": 0.0}
+    seconds = {"warmup": reply["warmup"][0]["seconds"], "timed": sum(reply["samples"]) / 1e9}
     chunk = max(1, len(reply["samples"]) // 20)
     rounds = [Round(reply["samples"][i : i + chunk], None) for i in range(0, len(reply["samples"]), chunk)]
-    return Timed([rounds], Counter(), 0, 0, reply["warmup"], seconds, None)
+    return Timed([rounds], Counter(), 0, 0, reply["warmup"], dict(SECONDS, **seconds), None)
 
 
 def _energy(request: Dict[str, Any], child: Child, device: Device, reply: Dict[str, Any]) -> Optional[energy.Energy]:

@@ -169,7 +169,8 @@ class FakeSession:
             "counts": {"launches": 3, "lost_launches": 0, "rounds": 9, "lost_rounds": 0, "timed": len(samples)}
             | {"warmup": 10},
             "discarded": {},
-            "seconds": {"gate": 0.0, "load": 0.0, "warmup": 0.0, "timed": sum(samples) / 1e9, "reference": 0.0},
+            "seconds": {"gate": 0.0, "load": 0.0, "warmup": 0.0, "timed": sum(samples) / 1e9, "reference": 0.0}
+            | {"calibration": 0.0},
             "memory": {"peak_mb": 50.0 + len(model) / 1e6, "baseline_mb": 50.0, "model_mb": len(model) / 1e6}
             | {"source": "fake", "cgroup_mb": None, "cgroup_source": None, "pss_mb": None},
             "energy": None,

@@ -103,7 +103,7 @@ class Measurement:
         notes: What else a reader should know.
         emulated: The processor was imitated by another one.
         fingerprint: What was measured on: board, kernel, governor, runtime version and so on.
-        seconds: Seconds per part: gate, load, warmup, timed, reference, energy.
+        seconds: Seconds per part: gate, load, warmup, timed, reference, calibration, energy.
         reply_s: Seconds from the request (sending the model included) to the reply.
     """
 
@@ -145,8 +145,8 @@ class Measurement:
 
     @property
     def measuring_s(self) -> float:
-        """Seconds in which the device ran the candidate or the reference: warm-up and rounds."""
-        return self.seconds["warmup"] + self.seconds["timed"] + self.seconds["reference"]
+        """Seconds in which the device ran the candidate or the reference: warm-up, rounds, calibration."""
+        return sum(self.seconds[name] for name in ("warmup", "timed", "reference", "calibration"))
 
     @property
     def overhead_s(self) -> float:

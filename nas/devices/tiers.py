@@ -47,7 +47,7 @@ class Tier:
 
 
 TIERS = {
-    "screening": Tier(3, 6, 130, 20_000, 0.25, 1.0, 10.0, 2.0, False, False, 90.0),
+    "screening": Tier(3, 6, 130, 20_000, 0.3, 1.0, 10.0, 2.0, False, False, 90.0),
     "thorough": Tier(6, 16, 662, 100_000, 0.4, 3.0, 60.0, 5.0, True, True, 300.0),
 }
 

@@ -25,7 +25,7 @@ REPLY = {
     "samples_ns": [1_000_000, 2_000_000],
     "counts": {"launches": 3, "lost_launches": 0, "rounds": 9, "lost_rounds": 1, "timed": 2, "warmup": 10},
     "discarded": {"drift": 1},
-    "seconds": {"gate": 0.05, "load": 0.01, "warmup": 0.1, "timed": 0.2, "reference": 0.1},
+    "seconds": {"gate": 0.05, "load": 0.01, "warmup": 0.1, "timed": 0.2, "reference": 0.05, "calibration": 0.05},
     "memory": {"peak_mb": 60.0, "source": "VmHWM", "cgroup_mb": 12.0, "cgroup_source": "cgroup2 memory.peak"}
     | {"pss_mb": 40.0, "baseline_mb": 50.0, "model_mb": 10.0},
     "energy": {
