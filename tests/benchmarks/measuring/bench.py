@@ -7,7 +7,7 @@ import pickle
 import statistics
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.report import Figure
@@ -34,6 +34,8 @@ class Bench:
     fleet: Fleet
     device: Device
     candidates: list[Artifact]
+    kept: dict[str, list[list[Measurement]]] = field(default_factory=dict)
+    """What one row measured and another one compares with, by the row's name."""
 
     def measure(self, artifact: Artifact, tier: str = "screening", *, beside_load: bool = False) -> Measurement:
         architecture = artifact.architecture

@@ -28,8 +28,7 @@ def side_by_side(bench: Bench) -> list[Figure]:
     """Spread over re-measurements and agreement of two passes, of each recipe and of ours."""
     chosen = bench.some(3)
     figures = []
-    ours = [[bench.measure(artifact) for artifact in chosen] for _ in range(REPEATS)]
-    two = [[bench.measure(artifact) for artifact in bench.candidates] for _ in range(2)]
+    ours, two = bench.kept["repeated"], bench.kept["ranked"]
     kept = [row for row in zip(*two, strict=True) if len(usable(row)) == 2]
     own_cv = max(cv([one.paired.ratio for one in usable(column)]) for column in zip(*ours, strict=True))
     own_tau = tau(*([one.paired.ratio for one in column] for column in zip(*kept, strict=True)))
