@@ -77,14 +77,15 @@ class Gate:
             clock: Has ``monotonic`` and ``sleep``.
         """
         started = clock.monotonic()
-        pause = LOOK_S
+        pause, waited_for = LOOK_S, []
         while True:
             before = self._senses.look()
             clock.sleep(pause)
             reasons = _closed(before, self._senses.look(), self.limits, beside_load)
             waited = clock.monotonic() - started
             if not reasons or waited >= max_seconds:
-                return Opened(not reasons, waited, reasons, self._notes())
+                return Opened(not reasons, waited, reasons, self._notes() + _told(waited, waited_for))
+            waited_for = reasons
             pause = max(LOOK_S, min(2 * pause, _LONGEST_S, max_seconds - waited))
 
     def disturbed(self, before: Look, after: Look, *, inferences_ns: int, beside_load: bool = False) -> List[str]:
@@ -96,6 +97,10 @@ class Gate:
         if governor in (None, STEADY_GOVERNOR):
             return []
         return ["the governor is %s: the clock may change between runs; %s is steady" % (governor, STEADY_GOVERNOR)]
+
+
+def _told(waited_s: float, reasons: List[str]) -> List[str]:
+    return ["waited %.1f s, last for: %s" % (waited_s, "; ".join(reasons))] if reasons else []
 
 
 def _closed(before: Look, after: Look, limits: Limits, beside_load: bool) -> List[str]:
