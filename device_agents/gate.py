@@ -77,7 +77,8 @@ class Gate:
             clock: Has ``monotonic`` and ``sleep``.
         """
         started = clock.monotonic()
-        pause, waited_for = LOOK_S, []
+        pause = LOOK_S
+        waited_for: List[str] = []
         while True:
             before = self._senses.look()
             clock.sleep(pause)

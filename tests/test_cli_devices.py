@@ -19,7 +19,7 @@ from processes import wait_until
 from sshd import make_key, public_line
 
 import device_agents
-from nas.cli import devices, enrol, main
+from nas.cli import devices, enrol, install, main
 from nas.client import Client
 from nas.devices.device import Device
 from nas.devices.fleet import Fleet
@@ -48,7 +48,7 @@ def nas(monkeypatch, capsys, tmp_path, client):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
     (tmp_path / ".ssh").mkdir()
-    for module in (devices, enrol):
+    for module in (devices, enrol, install):
         monkeypatch.setattr(module, "service", lambda: _Kept(client))
 
     def run(*words):

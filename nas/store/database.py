@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import math
 import threading
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +16,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from nas.errors import ControllerFault, RequestError
+from nas.store import tables
 from nas.store.blobs import Blobs
 from nas.store.outages import first_line, is_away, was_committed
 
@@ -100,6 +103,7 @@ def open_database(settings: Settings) -> Database:
     database = Database(engine, Blobs(settings.folder / "blobs"))
     try:
         _migrate(database)
+        _forget_marks(database)
     except DBAPIError as error:
         database.close()
         raise ControllerFault(
@@ -142,14 +146,31 @@ def _begin(connection: Connection, statement: str) -> None:
 
 def _commit(connection: Connection) -> None:
     """Commit; when the answer gets lost, find out whether it was done, so that nothing is done twice."""
-    transaction = None
-    if connection.dialect.name == "postgresql":
-        transaction = connection.exec_driver_sql("SELECT CAST(pg_current_xact_id_if_assigned() AS text)").scalar_one()
+    mark = _left_mark(connection)
     try:
         connection.commit()
     except DBAPIError as error:
-        if transaction is None or not is_away(error) or not was_committed(connection.engine, transaction):
+        if mark is None or not is_away(error) or not was_committed(connection.engine, mark):
             raise
+
+
+def _left_mark(connection: Connection) -> str | None:
+    """Leave what tells later whether this transaction was committed; None where nothing was written, or can get lost."""
+    if connection.dialect.name != "postgresql":
+        return None
+    if connection.exec_driver_sql("SELECT pg_current_xact_id_if_assigned() IS NULL").scalar_one():
+        return None
+    mark = uuid.uuid4().hex
+    connection.execute(tables.commits.insert().values(mark=mark, at=tables.now()))
+    return mark
+
+
+def _forget_marks(database: Database) -> None:
+    """Delete the marks that nobody will ask after: a lost answer is looked into at once."""
+    if database.engine.dialect.name == "postgresql":
+        with database.engine.begin() as connection:
+            old = tables.now() - timedelta(days=1)
+            connection.execute(tables.commits.delete().where(tables.commits.c.at < old))
 
 
 def _make_home(folder: Path) -> None:

@@ -143,6 +143,7 @@ def save(db: Database, name: str, **changes: Unpack[DeviceChanges]) -> Device:
         return as_row(Device, find(connection, name))
 
 
+@retried
 def drain(db: Database, name: str) -> Device:
     """Give a device no more work; what runs on it ends.
 

@@ -74,22 +74,25 @@ def is_away(error: DBAPIError) -> bool:
     return isinstance(error, OperationalError) and (state is None or state.startswith(("08", "57P")))
 
 
-def was_committed(engine: Engine, transaction: str) -> bool:
+def was_committed(engine: Engine, mark: str) -> bool:
     """What became of a transaction whose commit got no answer (PostgreSQL), once the server can tell.
+
+    A transaction's own number cannot tell: after a crash the server gives it to another one. So each
+    leaves a mark of its own. To leave the same mark again waits for a transaction that is still under way.
 
     Args:
         engine: The database.
-        transaction: Its id, as ``pg_current_xact_id()`` gave it.
+        mark: What the transaction left in ``nas_commits``.
     """
 
-    def status() -> str:
+    def tried() -> bool:
         with engine.connect() as connection:
-            question = text("SELECT pg_xact_status(CAST(:id AS xid8))")
-            return str(connection.execute(question, {"id": transaction}).scalar_one())
+            again = text("INSERT INTO nas_commits (mark, at) VALUES (:mark, now()) ON CONFLICT DO NOTHING")
+            left = connection.execute(again, {"mark": mark}).rowcount == 1
+            connection.rollback()
+            return not left
 
-    while (found := patiently(status)) == "in progress":  # the server has not noticed yet that we are cut off
-        time.sleep(_FIRST_PAUSE_S)
-    return found == "committed"
+    return patiently(tried)
 
 
 def _outage(error: BaseException | None) -> DBAPIError | None:

@@ -176,6 +176,14 @@ jobs = Table(
     ForeignKeyConstraint(["search_id", "trial"], ["nas_trials.search_id", "nas_trials.number"], ondelete="CASCADE"),
 )
 
+commits = Table(
+    # Marks of transactions on PostgreSQL, for those whose commit got no answer; see ``nas.store.outages``.
+    "nas_commits",
+    metadata,
+    Column("mark", String(32), primary_key=True),
+    Column("at", Utc, nullable=False),
+)
+
 measurements = Table(
     "nas_measurements",
     metadata,

@@ -1,6 +1,7 @@
 """Two controllers on one database share their boards: one at a time, in turn, and nobody's result counts twice."""
 
 import threading
+import time
 from collections import Counter
 
 import numpy as np
@@ -47,7 +48,7 @@ def controllers(settings, db, transport, monkeypatch):
 
 def test_both_get_their_turn_and_the_device_has_one_session_at_a_time(controllers, transport):
     tokens, most = [], []
-    transport.latency_ms = lambda _model, _threads: most.append(len(transport.held)) or 1.0
+    transport.latency_ms = lambda _model, _threads: most.append(len(transport.held)) or time.sleep(0.01) or 1.0
 
     def works(fleet, who):
         for _ in range(20):

@@ -40,7 +40,7 @@ def test_the_child_dies_and_the_agent_lives(site, beds):
     rig = site()
     rig.trainer = BedTrainer({hidden: model for hidden, (_, model, _) in HARMFUL.items()})
     parameters = {**SPACE["parameters"], "hidden": [4, *HARMFUL]}
-    search = rig.search(rig.enrol(board), trials=4, seed=3, space={**SPACE, "parameters": parameters})
+    search = rig.search(rig.enrol(board), trials=10, seed=3, space={**SPACE, "parameters": parameters})
     rig.controller()
     rig.until(rig.attempts)
     agent = rig.until(board.agents)[0]

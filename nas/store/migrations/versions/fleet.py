@@ -8,6 +8,12 @@ down_revision = "1"
 
 
 def upgrade() -> None:
+    op.create_table(
+        "nas_commits",
+        sa.Column("mark", sa.String(32), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("mark", name="pk_nas_commits"),
+    )
     with op.batch_alter_table("nas_devices") as devices:
         for name, kind, default in (
             ("pool", sa.String(63), ""),
