@@ -155,7 +155,7 @@ def _commit(connection: Connection) -> None:
 
 
 def _left_mark(connection: Connection) -> str | None:
-    """Leave what tells later whether this transaction was committed; None where nothing was written, or can get lost."""
+    """Leave what tells later whether this transaction was committed; None where there is nothing to tell."""
     if connection.dialect.name != "postgresql":
         return None
     if connection.exec_driver_sql("SELECT pg_current_xact_id_if_assigned() IS NULL").scalar_one():
