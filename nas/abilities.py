@@ -35,8 +35,14 @@ def refuse_impossible(db: Database, request: SearchRequest, space: SearchSpace) 
     Raises:
         RequestError: A device is not enrolled, or has no such sensor or runtime.
     """
+    seen: dict[str, str] = {}
     for name in request.devices:
         for board in boards_of(db, name):
+            if board.name in seen:
+                raise RequestError(
+                    f"The board {board.name} is named twice, as {seen[board.name]} and as {name}; name the pool or the board."
+                )
+            seen[board.name] = name
             if board.facts is not None:
                 _refuse_energy(request, name, board.name, board.facts)
                 _refuse_runtimes(space, board.name, board.facts)

@@ -82,3 +82,11 @@ def test_facts_of_an_agent_that_knew_no_sensors_refuse_nothing(db):
     devices.create(db, name="pi4", transport="local")
     devices.save(db, "pi4", facts={"runtimes": {"onnxruntime": "1.32"}})
     refuse_impossible(db, wanted, space)
+
+
+def test_a_board_is_not_asked_for_by_its_name_and_by_its_pool(db):
+    space = SearchSpace.from_mapping({"name": "tiny", "parameters": {}})
+    devices.create(db, name="till-1", transport="local", pool="till")
+    wanted = SearchRequest.model_validate({"devices": ["till", "till-1"]})
+    with pytest.raises(RequestError, match="till-1 is named twice, as till and as till-1"):
+        refuse_impossible(db, wanted, space)

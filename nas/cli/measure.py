@@ -11,6 +11,7 @@ from typing import Annotated, Any, Unpack
 
 import typer
 
+from nas.architecture import RUNTIMES
 from nas.cli import show
 from nas.cli.searches import AsJson, service
 from nas.devices import certificate_page as words
@@ -92,6 +93,8 @@ def _device(name: str) -> Device:
 
 
 def _inputs(model: bytes, runtime: str, given: Path | None, shapes: dict[str, tuple[int, ...]]) -> Arrays:
+    if runtime not in RUNTIMES:
+        raise RequestError(f"There is no runtime {runtime!r}; expected one of {', '.join(RUNTIMES)}.")
     if given is not None:
         return read_inputs(given)
     if runtime not in READS_ONNX:

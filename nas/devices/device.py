@@ -86,6 +86,8 @@ class Device:
             found.append("the ssh transport needs a host and a user")
         if not self.python or not self.root:
             found.append("python and root must not be empty")
+        if ".." in self.root.split("/") or not self.root.strip("/."):
+            found.append(f"root is {self.root!r}, expected a folder of its own, such as .nas-agent")
         if self.pool and not _NAME.fullmatch(self.pool):
             found.append(f"pool is {self.pool!r}, expected a name such as pi4")
         if self.pool == self.name:

@@ -59,6 +59,8 @@ def read_table(path: Path, config: SshConfig, *, look: bool) -> list[Line]:
         except RequestError as error:
             problems.append(f"row {row}: {error}")
     problems += _clashes(lines)
+    if not lines and not problems:
+        problems.append("there is no row below the heading; write one per device")
     if problems:
         found = "".join(f"\n  • {problem}" for problem in problems)
         raise RequestError(f"{path} was not imported, and nothing was sent; correct these and run it again:{found}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     import onnx
 
 BATCH = 1
+MOST_NUMBERS = 50_000_000
+"""Of one input: more would not fit beside the model on a board."""
 
 
 def read_model(path: Path) -> bytes:
@@ -94,6 +97,10 @@ def _array(value: onnx.ValueInfoProto, given: tuple[int, ...] | None, draw: np.r
     if dtype is None:
         raise RequestError(f"The input {value.name} is no tensor of plain numbers; such a model cannot be measured.")
     shape = _shape(value.name, kind.shape.dim, given)
+    if math.prod(shape) > MOST_NUMBERS:
+        raise RequestError(
+            f"The input {value.name} of shape {shape} has more than {MOST_NUMBERS:,} numbers; give a smaller --shape."
+        )
     return draw.standard_normal(shape).astype(dtype) if dtype.startswith("float") else np.zeros(shape, dtype)
 
 

@@ -29,6 +29,8 @@ def test_a_device_over_ssh_has_the_usual_defaults():
         ({"host": "-oProxyCommand=true"}, "no leading dash"),
         ({"root": "a\nb"}, "no control characters"),
         ({"python": ""}, "must not be empty"),
+        ({"root": "/"}, "a folder of its own"),
+        ({"root": "../../etc"}, "a folder of its own"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_sentence(change, words):

@@ -55,13 +55,14 @@ def test_a_free_dimension_is_asked_for_and_taken():
         (model(tensor("x", "b", 16)), {"x": (1, 17)}, r"\[b, 16\]"),
         (model(tensor("x", "b", 16)), {"x": (1,)}, r"\[b, 16\]"),
         (model(tensor("x", "b", 16)), {"y": (1,)}, "no input y"),
+        (model(tensor("x", "b", 16)), {"x": (10**9, 16)}, "give a smaller --shape"),
         (model(tensor("x", 1, kind=TensorProto.STRING)), {}, "no tensor of plain numbers"),
         (model(tensor("x", 1, kind=TensorProto.BFLOAT16)), {}, "no tensor of plain numbers"),
         (model(helper.make_tensor_sequence_value_info("x", TensorProto.FLOAT, [1])), {}, "no tensor of plain numbers"),
         (b"no model at all", {}, "no ONNX model"),
         (b"", {}, "no ONNX model"),
     ],
-    ids=["size", "rank", "name", "strings", "bfloat16", "sequence", "bytes", "empty"],
+    ids=["size", "rank", "name", "huge", "strings", "bfloat16", "sequence", "bytes", "empty"],
 )
 def test_what_cannot_be_made_up_is_one_sentence(given, shapes, says):
     with pytest.raises(RequestError, match=says):
