@@ -40,7 +40,8 @@ def refuse_impossible(db: Database, request: SearchRequest, space: SearchSpace) 
         for board in boards_of(db, name):
             if board.name in seen:
                 raise RequestError(
-                    f"The board {board.name} is named twice, as {seen[board.name]} and as {name}; name the pool or the board."
+                    f"The board {board.name} is named twice, as {seen[board.name]} and as {name}; "
+                    "name the pool or the board."
                 )
             seen[board.name] = name
             if board.facts is not None:
