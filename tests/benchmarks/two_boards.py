@@ -18,7 +18,7 @@ from sshd import Sshd
 from benchmarks.report import FOLDER, Figure, write
 from nas.client import Client
 from nas.devices.device import Device
-from nas.devices.install import install
+from nas.devices.install import install, uninstall
 from nas.settings import Settings
 
 TRIALS = 16
@@ -55,8 +55,12 @@ def main() -> None:
             x86 = server.device(Path(folder) / "agent", name="x86", python=sys.executable)
             cache = Settings.from_environment().folder / "cache" / "wheels"
             there = install(arm.board(name="arm"), "onnxruntime", cache).device
-            with Client(service.url) as client:
-                report(service, client, searched(service, client, [x86, there]))
+            try:
+                with Client(service.url) as client:
+                    report(service, client, searched(service, client, [x86, there]))
+            finally:
+                service.stop()
+                uninstall(there)
         finally:
             service.stop()
             server.stop()
