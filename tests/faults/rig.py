@@ -81,7 +81,7 @@ class Rig:
         """Queue a search."""
         body = {"devices": names, "trials": trials, "sampler": "random", "space": SPACE, "data": DATA, **changes}
         request = SearchRequest.model_validate(body)
-        space = SearchSpace.from_mapping(SPACE)
+        space = SearchSpace.from_mapping(body["space"])
         return searches.create(self.db, name="bed", request=request.model_dump(mode="json"), space=space.to_dict()).id
 
     def controller(self) -> None:

@@ -39,17 +39,20 @@ def test_the_child_dies_and_the_agent_lives(site, beds):
     board = beds.board("a", memory_mb=500, claims_mb=4000)
     rig = site()
     rig.trainer = BedTrainer({hidden: model for hidden, (_, model, _) in HARMFUL.items()})
-    parameters = {**SPACE["parameters"], "hidden": [4, *HARMFUL]}
-    search = rig.search(rig.enrol(board), trials=10, seed=3, space={**SPACE, "parameters": parameters})
+    device, searches = rig.enrol(board), []
+    for hidden in (4, *HARMFUL):
+        space = {**SPACE, "parameters": {**SPACE["parameters"], "hidden": [hidden]}}
+        searches.append(rig.search(device, trials=1, space=space))
     rig.controller()
     rig.until(rig.attempts)
     agent = rig.until(board.agents)[0]
-    rig.completed(search)
+    for search in searches:
+        rig.completed(search)
     assert agent in board.agents()
-    found = trials.page(rig.db, search)
-    assert {trial.architecture["hidden"] for trial in found} == {4, *HARMFUL}
+    found = [trial for search in searches for trial in trials.page(rig.db, search)]
+    assert [trial.architecture["hidden"] for trial in found] == [4, *HARMFUL]
     for trial in found:
-        states = [one.state for one in rig.attempts(search) if one.number == trial.number]
+        states = [one.state for one in rig.attempts(trial.search_id)]
         if harm := HARMFUL.get(trial.architecture["hidden"]):
             assert (trial.stage, states) == ("failed", ["candidate_fault"]), harm[0]
             assert re.search(harm[2], trial.reason)
