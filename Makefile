@@ -17,15 +17,15 @@ demo: $(VENV)/.demo ## Run the main job on this computer: data, search, front, s
 	NAS_HOME=$${NAS_HOME:-$(CURDIR)/.nas} $(BIN)/nas demo
 
 test: $(VENV)/.dev $(LITERT)/.ready sshd beds ## Run the tests
-	$(BIN)/pytest
+	$(BIN)/python -m pytest
 
 test-arm: $(VENV)/.dev sshd ## Run the tests on an emulated Arm board (needs root; its system is kept in /var/cache/edge-nas)
 	@command -v qemu-aarch64-static >/dev/null || test "$$(uname -m)" = aarch64 || { $(call APT,qemu-user-static); } || true
 	$(BIN)/python -m tests.arm.root
-	$(BIN)/pytest -m arm tests/arm
+	$(BIN)/python -m pytest -m arm tests/arm
 
 test-faults: $(VENV)/.dev sshd beds ## Break links, boards, controllers and databases in the middle of searches
-	$(BIN)/pytest -m faults
+	$(BIN)/python -m pytest -m faults
 
 lint: $(VENV)/.dev ## Run the linters, type checks and import contracts
 	$(BIN)/ruff check
