@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import sqlite3
 import threading
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -130,13 +132,24 @@ def _tune(connection: Any, _record: Any) -> None:
     # Where a library leaves BEGIN to the driver (Optuna does), it comes before its first write
     # and takes the lock at once; our own transactions say it themselves.
     connection.isolation_level = "IMMEDIATE"
-    for pragma in (
-        "busy_timeout = 30000",  # first: the next one may have to wait
-        "journal_mode = WAL",
-        "synchronous = NORMAL",  # safe against kill -9; a power cut may cost the last moments, never the order
-        "foreign_keys = ON",
-    ):
-        connection.execute(f"PRAGMA {pragma}")
+    connection.execute("PRAGMA busy_timeout = 30000")
+    _write_ahead(connection)
+    connection.execute("PRAGMA synchronous = NORMAL")  # safe against kill -9; a power cut may cost the last moments
+    connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _write_ahead(connection: Any, patience_s: float = 30.0) -> None:
+    """Switch a new file to WAL; of processes that do so at once, SQLite refuses all but one without waiting."""
+    end = time.monotonic() + patience_s
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _begin(connection: Connection, statement: str) -> None:

@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -217,7 +216,7 @@ def test_the_process_goes_with_the_agent(running, store, end):
 
 
 class Scripted:
-    """A gate that follows a script, and a meter that shows 5 W while the job runs and 2 W else."""
+    """A gate that follows a script, and a meter that shows 2 W."""
 
     name, rails, relative = "INA3221", ("VDD_IN",), False
 
@@ -236,8 +235,7 @@ class Scripted:
         return self._disturbed.pop(0) if self._disturbed else []
 
     def sample(self):
-        working = any("nightly" in command_line(pid) for pid in descendants(os.getpid()))
-        return Reading(time.monotonic_ns(), 5.0 if working else 2.0)
+        return Reading(time.monotonic_ns(), 2.0)
 
 
 def swept(board, job):
@@ -246,10 +244,28 @@ def swept(board, job):
 
 
 def test_energy_is_of_the_whole_job_above_idle(job, tmp_path, monkeypatch):
-    monkeypatch.setattr(energy, "FEWEST", 3)  # this meter walks through /proc for each reading, and the job is short
+    """A reading each millisecond, 5 W while the job runs: a live meter would read late on a busy machine."""
+    runs = []
+
+    class Watched(sweep.Cold):
+        def run(self, job, hangup=None):
+            runs.append(super().run(job, hangup))
+            return runs[-1]
+
+    class Steady(energy.Sampler):
+        def start(self):
+            self.began = time.monotonic_ns()
+            return self
+
+        def stop(self):
+            moments = range(self.began, time.monotonic_ns() + 2_000_000, 1_000_000)
+            return [Reading(at, 5.0 if runs[0].begin_ns <= at <= runs[0].end_ns else 2.0) for at in moments]
+
+    monkeypatch.setattr(sweep, "Cold", Watched)
+    monkeypatch.setattr(energy, "Sampler", Steady)
     reply = swept(Scripted(tmp_path), job)
-    assert reply["energy"]["sensor"] == "INA3221" and reply["energy"]["idle_power_w"] == pytest.approx(2.0, abs=0.2)
-    assert reply["energy"]["energy_mj"] / 1000 == pytest.approx(3.0 * reply["seconds"], rel=0.2)
+    assert reply["energy"]["sensor"] == "INA3221" and reply["energy"]["idle_power_w"] == pytest.approx(2.0, abs=0.05)
+    assert reply["energy"]["energy_mj"] / 1000 == pytest.approx(3.0 * reply["seconds"], rel=0.05)
     assert (reply["verdict"], reply["notes"]) == ("valid", ["the governor is ondemand"])
 
 
