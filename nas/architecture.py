@@ -15,8 +15,6 @@ HISTORIES = ("daily", "pooled")
 FEATURES = ("calendar", "discount", "promotion", "profile")
 PRECISIONS = ("fp32", "int8")
 RUNTIMES = ("onnxruntime", "onnxruntime-cuda", "onnxruntime-tensorrt", "openvino", "executorch", "litert")
-RECENT_DAYS = 14
-"""With ``history="pooled"`` the last 14 days stay daily; older ones become weekly means."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +25,9 @@ class Architecture:
         cell: Recurrent cell, ``lstm`` or ``gru``.
         layers: Stacked recurrent layers.
         hidden: Hidden units per layer.
-        window: Lookback window in days, a multiple of 7.
-        history: ``daily`` steps, or ``pooled``: weekly means, then 14 daily steps.
+        window: Lookback window in steps of the series: hours, days or weeks.
+        history: ``daily`` leaves every step as it is; ``pooled`` takes means of the older ones (of daily
+            sales: weekly means, then the last 14 days), see ``nas.frequency``.
         features: Feature groups that the network sees besides sales: ``calendar`` (inside
             the graph), ``discount`` (historic covariates), ``promotion`` (future-known
             covariates), ``profile`` (mean of each weekday over the window).
@@ -64,23 +63,12 @@ class Architecture:
                 found.append(f"{name} is {getattr(self, name)!r}, expected one of {', '.join(allowed)}")
         if unknown := set(self.features) - set(FEATURES):
             found.append(f"unknown features {sorted(unknown)}, expected some of {', '.join(FEATURES)}")
-        for name, least in (("layers", 1), ("hidden", 1), ("embedding", 0), ("head", 0), ("threads", 1)):
+        for name, least in (("layers", 1), ("hidden", 1), ("window", 2), ("embedding", 0), ("head", 0), ("threads", 1)):
             if getattr(self, name) < least:
                 found.append(f"{name} is {getattr(self, name)}, expected at least {least}")
-        if self.window < 7 or self.window % 7:
-            found.append(f"window is {self.window} days, expected a multiple of 7 (whole weeks)")
-        elif self.history == "pooled" and self.window <= RECENT_DAYS:
-            found.append(f"history is pooled over a window of {self.window} days, expected more than {RECENT_DAYS}")
         if self.precision == "int8" and not has_int8(self.cell, self.runtime):
             found.append(f"{self.runtime} has no int8 {self.cell.upper()} kernel; use precision fp32")
         return found
-
-    @property
-    def steps(self) -> int:
-        """Recurrent steps that the network takes for one forecast."""
-        if self.history == "daily":
-            return self.window
-        return (self.window - RECENT_DAYS) // 7 + RECENT_DAYS
 
     @property
     def digest(self) -> str:
@@ -113,7 +101,7 @@ class Architecture:
         groups = "+".join(self.features) or "sales only"
         where = "" if self.runtime == "onnxruntime" else f", {self.runtime}"
         return (
-            f"{self.cell} {size}, {self.window} d {self.history}, {groups}, "
+            f"{self.cell} {size}, {self.window} {self.history}, {groups}, "
             f"emb {self.embedding}, head {self.head}, {self.precision}, {self.threads} thr{where}"
         )
 

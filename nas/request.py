@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
 from typing import Annotated, Any, Literal, Self, TypeAlias
+from zoneinfo import available_timezones
 
 from pydantic import (
     BaseModel,
@@ -18,6 +20,7 @@ from pydantic import (
 )
 
 from nas.errors import RequestError
+from nas.frequency import FREQUENCIES, Frequency, FrequencyName
 from nas.space import SearchSpace
 
 ACCURACIES: tuple[str, ...] = ("wape", "mae", "rmse")
@@ -75,23 +78,66 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+class Columns(_Frozen):
+    """What the three columns that every table has are called in this one; several ids are joined with ``/``."""
+
+    unique_id: str | tuple[str, ...] = "unique_id"
+    ds: str = "ds"
+    y: str = "y"
+
+
 class DataSpec(_Frozen):
-    """Which sales table, and how its weeks are split by time.
+    """Which sales table, what its columns mean, and how its steps are split by time.
 
     ``hist`` are covariates known up to today, ``futr`` are planned ahead, ``stat`` do not change.
+    A *step* is an hour, a day or a week: ``freq``.
     """
 
-    source: Literal["complete_journey", "table", "synthetic"] = "complete_journey"
-    path: str | None = Field(None, description="CSV or Parquet file, with source `table`.")
+    source: Literal["complete_journey", "rossmann", "table", "dataset", "synthetic"] = "complete_journey"
+    path: str | None = Field(None, description="CSV or Parquet file, with source `table`; Rossmann's folder.")
+    dataset: int | None = Field(None, ge=1, description="Number of an uploaded table, with source `dataset`.")
+    grain: Literal["category", "store_department", "product"] = Field(
+        "category", description="What one series of Complete Journey is."
+    )
+    columns: Columns = Field(Columns(), description="What unique_id, ds and y are called in this table.")
     hist: tuple[str, ...] = ()
     futr: tuple[str, ...] = ()
     stat: tuple[str, ...] = ()
     ignore: tuple[str, ...] = Field((), description="Columns of the table that are left out on purpose.")
-    fill: Literal["zero", "previous"] | None = Field(None, description="What a missing day means; none refuses them.")
-    series: int | None = Field(None, ge=1, description="Keep only the series with the largest total.")
-    horizon: int = Field(14, ge=1, le=366, description="Days ahead.")
-    validation_days: int = Field(35, ge=1, le=3660)
-    test_days: int = Field(35, ge=1, le=3660)
+    open: str | None = Field(None, description="Column known ahead that is 0 where a store is closed; forecast 0 then.")
+    available: str | None = Field(
+        None, description="Column (stock, or 0 and 1) that is 0 where sales were censored; such steps are masked."
+    )
+    holidays: str | None = Field(None, pattern=r"^[A-Z]{2}(-[A-Z0-9]{1,3})?$", description="Country, as DE or US-CA.")
+    timezone: str | None = Field(None, description="The stores' own zone, as Europe/Berlin; explains days of 23 h.")
+    freq: FrequencyName | None = Field(None, description="None: found in the table.")
+    fill: Literal["zero", "previous"] | None = Field(None, description="What a missing step means; none refuses them.")
+    series: int | None = Field(None, ge=1, description="Search over so many series only.")
+    subset: Literal["largest", "stratified"] = Field("largest", description="Which series those are.")
+    until: date | None = Field(None, description="Leave out what comes after this day, to look back from there.")
+    horizon: int | None = Field(None, ge=1, le=8784, description="Steps ahead; by default 24 hours, 14 days, 4 weeks.")
+    validation_days: int | None = Field(None, ge=1, le=3660, description="By default 35; weekly 84, hourly 14.")
+    test_days: int | None = Field(None, ge=1, le=3660, description="As validation_days.")
+
+    def split_steps(self, clock: Frequency) -> tuple[int, int, int]:
+        """Horizon, validation and test in steps of this frequency, the usual ones where nothing was asked for.
+
+        Raises:
+            RequestError: A forecast does not fit in a part.
+        """
+        horizon = self.horizon or clock.horizon
+        usual = max(clock.held_out, 2 * horizon)
+        parts = []
+        for name in ("validation_days", "test_days"):
+            days = getattr(self, name)
+            steps = days * 24 // clock.hours if days else usual
+            if steps < horizon:
+                raise RequestError(
+                    f"{name} is {days}, which holds {steps} {clock.unit}s, expected at least the horizon of {horizon}; "
+                    "lengthen the part or shorten the horizon."
+                )
+            parts.append(steps)
+        return horizon, parts[0], parts[1]
 
     @classmethod
     def checked(cls, values: Mapping[str, Any]) -> Self:
@@ -108,23 +154,45 @@ class DataSpec(_Frozen):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        if (self.source == "table") != (self.path is not None):
-            raise ValueError("path goes with source table, and source table needs a path")
-        if self.source != "table" and (self.hist or self.futr or self.stat or self.ignore):
-            raise ValueError("hist, futr, stat and ignore name columns of a table; leave them out for other sources")
-        for name in ("validation_days", "test_days"):
-            if getattr(self, name) < self.horizon:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected at least the horizon of {self.horizon}")
-        named = (*self.hist, *self.futr, *self.stat, *self.ignore)
-        if len(set(named)) < len(named) or {"unique_id", "ds", "y"} & set(named):
-            raise ValueError("each column may be named once under hist, futr, stat or ignore, and not unique_id, ds, y")
+        self._same_source()
+        keys = self.columns.unique_id
+        own = {"unique_id", "ds", "y", self.columns.ds, self.columns.y, *((keys,) if isinstance(keys, str) else ())}
+        named = (*self.hist, *self.futr, *self.stat, *self.ignore, *filter(None, (self.open, self.available)))
+        if len(set(named)) < len(named) or own & set(named):
+            raise ValueError(
+                "each column may be named once under hist, futr, stat, open, available or ignore, "
+                "and not unique_id, ds, y"
+            )
+        if self.freq or self.source in ("complete_journey", "rossmann", "synthetic"):
+            try:
+                self.split_steps(FREQUENCIES[self.freq or "daily"])
+            except RequestError as error:
+                raise ValueError(str(error)) from None
+        if self.timezone is not None and self.timezone not in available_timezones():
+            raise ValueError(f"{self.timezone!r} is no time zone; write it as Europe/Berlin")
         return self
+
+    def _same_source(self) -> None:
+        if (self.source in ("table", "rossmann")) != (self.path is not None):
+            raise ValueError("path goes with source table or rossmann, and these need a path")
+        if (self.source == "dataset") != (self.dataset is not None):
+            raise ValueError("dataset goes with source dataset, and that needs its number")
+        described = (self.hist, self.futr, self.stat, self.ignore, self.open, self.available, self.columns != Columns())
+        if self.source not in ("table", "dataset") and any(described):
+            raise ValueError(
+                "columns, hist, futr, stat, open, available and ignore are of a table; leave them out here"
+            )
+        if self.source != "complete_journey" and self.grain != "category":
+            raise ValueError("grain is of complete_journey; leave it out for other sources")
 
 
 class Training(_Frozen):
     """The budget of one training; early stopping ends it, ``max_epochs`` is only the safety net."""
 
     max_epochs: int = Field(60, ge=1, le=10_000)
+    quantiles: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
+        (), description="Quantiles that are forecast beside the median, such as 0.1 and 0.9; none: the median alone."
+    )
     patience: int = Field(4, ge=1, le=1_000, description="Epochs without a better validation WAPE before it stops.")
     steps_per_epoch: int = Field(60, ge=1, le=100_000)
     batch: int = Field(128, ge=1, le=65_536)

@@ -14,8 +14,9 @@ from typing import Annotated, Any, Literal, Protocol, TypeAlias, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 
-from nas.architecture import RECENT_DAYS, Architecture, has_int8
+from nas.architecture import Architecture, has_int8
 from nas.errors import NotFound, SpaceError
+from nas.frequency import FREQUENCIES, FrequencyName
 
 _FOLDER = Path(__file__).parents[1] / "search_spaces"  # beside nas/, in a checkout and in a wheel
 
@@ -75,7 +76,7 @@ class Parameters(_Strict):
     cell: Words[Literal["lstm", "gru"]] = ("lstm",)
     layers: Counts = (1,)
     hidden: Counts = (32,)
-    window: Counts = Field((56,), description="Lookback window in days, whole weeks.")
+    window: Counts = Field((56,), description="Lookback window in steps: hours, days or weeks.")
     history: Words[Literal["daily", "pooled"]] = ("daily",)
     features: Words[Groups] = Field(
         (("calendar", "discount", "promotion", "profile"),), description="Each choice is one set of feature groups."
@@ -91,14 +92,10 @@ class Parameters(_Strict):
     @model_validator(mode="after")
     def _possible(self) -> Parameters:
         for name in ("layers", "hidden", "window", "embedding", "head", "threads"):
-            least = 0 if name in ("embedding", "head") else 1
+            least = {"embedding": 0, "head": 0, "window": 2}.get(name, 1)
             for value in _values(getattr(self, name)):
                 if value < least:
                     raise ValueError(f"{name} offers {value}, expected at least {least}")
-                if name == "window" and value % 7:
-                    raise ValueError(f"window offers {value} days, expected multiples of 7 (whole weeks)")
-        if "pooled" in self.history and min(_values(self.window)) <= RECENT_DAYS:
-            raise ValueError(f"history offers pooled, so every window must be longer than {RECENT_DAYS} days")
         unable = [pair for pair in product(self.cell, self.runtime) if not has_int8(*pair)]
         if unable and "fp32" not in self.precision:
             raise ValueError("{1} cannot run {0} in int8: offer precision fp32 as well".format(*unable[0]))
@@ -114,7 +111,18 @@ class SearchSpace(_Strict):
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")
     description: str = ""
+    frequency: FrequencyName = Field("daily", description="What one step of the series is.")
     parameters: Parameters
+
+    @model_validator(mode="after")
+    def _pools(self) -> SearchSpace:
+        clock, windows = FREQUENCIES[self.frequency], _values(self.parameters.window)
+        if "pooled" in self.parameters.history and min(windows) <= clock.recent:
+            raise ValueError(
+                f"history offers pooled, so every window of {clock.name} sales must be longer than "
+                f"{clock.recent} {clock.unit}s; the shortest is {min(windows)}"
+            )
+        return self
 
     def suggest(self, trial: Suggester) -> Architecture:
         """Draw one architecture.

@@ -44,7 +44,7 @@ def request(**changes):
         {"data": {"source": "complete_journey", "path": "x.csv"}},
         {"data": {"source": "table", "path": "x.csv", "hist": ["a"], "futr": ["a"]}},
         {"data": {"source": "table", "path": "x.csv", "hist": ["y"]}},
-        {"data": {"horizon": 36}},
+        {"data": {"horizon": 36, "test_days": 35}},
         {"data": {"horizn": 14}},
         {"seed": -1},
         {"sampler": "grid"},

@@ -57,7 +57,7 @@ def check_data(
     stat: Annotated[list[str] | None, typer.Option(help="Column that never changes within a series.")] = None,
     ignore: Annotated[list[str] | None, typer.Option(help="Column to leave out.")] = None,
     fill: Annotated[str | None, typer.Option(help="What a missing day means: zero or previous.")] = None,
-    horizon: Annotated[int, typer.Option(help="Days ahead, for the shortest history that is enough.")] = 14,
+    horizon: Annotated[int | None, typer.Option(help="Steps ahead, for the shortest history that is enough.")] = None,
     json: AsJson = False,
 ) -> None:
     """Say what is in a sales table, and everything that is wrong with it by row and column."""

@@ -47,9 +47,9 @@ def start(
         list[str] | None, typer.Option(help="Such as 'latency_p95_ms<=2', or for one device 'latency_p95_ms@pi4<=5'.")
     ] = None,
     trials: Annotated[int, typer.Option(help="Architectures to propose.")] = 36,
-    horizon: Annotated[int, typer.Option(help="Days ahead.")] = 14,
-    validation_days: Annotated[int, typer.Option(help="Days before the test that choose among trials.")] = 35,
-    test_days: Annotated[int, typer.Option(help="Last days, for the final report only.")] = 35,
+    horizon: Annotated[int | None, typer.Option(help="Steps ahead; by default 24 hours, 14 days or 4 weeks.")] = None,
+    validation_days: Annotated[int | None, typer.Option(help="Days before the test that choose among trials.")] = None,
+    test_days: Annotated[int | None, typer.Option(help="Last days, for the final report only.")] = None,
     max_epochs: Annotated[int, typer.Option(help="Where a training ends if early stopping has not.")] = 60,
     seed: Annotated[int, typer.Option(help="Seed of the sampler and of training.")] = 0,
     sampler: Annotated[str, typer.Option(help="tpe, nsga2 or random.")] = "tpe",

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from nas.errors import DataError
+from nas.frequency import FREQUENCIES
 from nas.request import DataSpec
 from nas.settings import Settings
 
@@ -24,12 +25,12 @@ def examine(values: Mapping[str, Any]) -> Profile:
     """
     from nas.data import sources  # noqa: PLC0415 pandas takes half a second
     from nas.data.profile import profile  # noqa: PLC0415
-    from nas.data.split import days_needed  # noqa: PLC0415
+    from nas.data.split import steps_needed  # noqa: PLC0415
 
     spec = DataSpec.checked(values)
-    needed = days_needed(spec.horizon, spec.validation_days, spec.test_days)
+    needed = steps_needed(*spec.split_steps(FREQUENCIES[spec.freq or "daily"]))
     table = sources.load(spec, Settings.from_environment().folder / "cache")
-    return profile(table, fill=spec.fill, days_needed=needed)
+    return profile(table, fill=spec.fill, steps_needed=needed)
 
 
 def refuse_problems(path: str, found: Profile, *, listed: bool) -> None:

@@ -193,4 +193,4 @@ def _check(place: Place, search: Search, heartbeat: Heartbeat) -> None:
 
 
 def _split(panel: Panel, spec: DataSpec) -> Split:
-    return Split.of(panel, spec.horizon, spec.validation_days, spec.test_days)
+    return Split.of(panel, *spec.split_steps(panel.clock))

@@ -53,23 +53,23 @@ class Columns:
         return np.datetime64(int(self.day[row]), "D")
 
 
-def check(table: LongTable, *, fill: str | None = None, days_needed: int = 1) -> Columns:
+def check(table: LongTable, *, fill: str | None = None, steps_needed: int = 1) -> Columns:
     """Parse a table and refuse it if anything is wrong with it.
 
     Args:
         table: The table.
         fill: ``zero`` or ``previous`` accept missing days inside a series; None refuses them.
-        days_needed: Shortest calendar that the split can use.
+        steps_needed: Shortest calendar that the split can use.
 
     Raises:
         DataError: Carries every problem, with row and column.
     """
-    columns, findings = examine(table, fill=fill, days_needed=days_needed)
+    columns, findings = examine(table, fill=fill, steps_needed=steps_needed)
     findings.raise_any()
     return columns
 
 
-def examine(table: LongTable, *, fill: str | None = None, days_needed: int = 1) -> tuple[Columns, Findings]:
+def examine(table: LongTable, *, fill: str | None = None, steps_needed: int = 1) -> tuple[Columns, Findings]:
     """Like :func:`check`, but hand the findings back instead of raising them."""
     found = Findings()
     frame = _named(table, found)
@@ -84,7 +84,7 @@ def examine(table: LongTable, *, fill: str | None = None, days_needed: int = 1) 
         numbers={name: _numbers(frame, name, found) for name in (*table.hist, *table.futr)},
         words={name: _words(frame, name, series, found) for name in table.stat},
     )
-    _calendar(columns, found, fill=fill, days_needed=days_needed)
+    _calendar(columns, found, fill=fill, steps_needed=steps_needed)
     return columns, found
 
 
@@ -204,7 +204,7 @@ def _words(frame: pd.DataFrame, name: str, series: NDArray[np.int64], found: Fin
     return words
 
 
-def _calendar(columns: Columns, found: Findings, *, fill: str | None, days_needed: int) -> None:
+def _calendar(columns: Columns, found: Findings, *, fill: str | None, steps_needed: int) -> None:
     """Duplicates, missing days, other frequencies, and whether the calendar is long enough."""
     known = np.flatnonzero((columns.series >= 0) & columns.dated)
     order = known[np.lexsort((columns.day[known], columns.series[known]))]
@@ -213,8 +213,8 @@ def _calendar(columns: Columns, found: Findings, *, fill: str | None, days_neede
     series, day = columns.series[order], columns.day[order]
     step = np.where(series[1:] == series[:-1], day[1:] - day[:-1], 1)
     span = int(day.max() - day.min()) + 1
-    if span < days_needed:
-        found.table("too short", f"the table spans {span} days, the split needs at least {days_needed}")
+    if span < steps_needed:
+        found.table("too short", f"the table spans {span} days, the split needs at least {steps_needed}")
 
     def name(row: int) -> str:
         return f"series {columns.ids[columns.series[row]]!r}"

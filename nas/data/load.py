@@ -7,7 +7,8 @@ from pathlib import Path
 from nas.data import sources
 from nas.data.dense import to_panel
 from nas.data.panel import Panel
-from nas.data.split import days_needed
+from nas.data.split import steps_needed
+from nas.frequency import FREQUENCIES
 from nas.request import DataSpec
 
 
@@ -25,6 +26,6 @@ def load_panel(spec: DataSpec, cache_folder: Path) -> Panel:
     from nas.data.check import check  # noqa: PLC0415 - pandas takes half a second, and only loading needs it
 
     table = sources.load(spec, cache_folder)
-    needed = days_needed(spec.horizon, spec.validation_days, spec.test_days)
-    columns = check(table, fill=spec.fill, days_needed=needed)
+    needed = steps_needed(*spec.split_steps(FREQUENCIES[spec.freq or "daily"]))
+    columns = check(table, fill=spec.fill, steps_needed=needed)
     return to_panel(columns, table.hist, table.futr, fill=spec.fill, largest=spec.series)

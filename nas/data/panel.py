@@ -1,4 +1,4 @@
-"""The Panel: every series of a data set as dense arrays on one daily calendar."""
+"""The Panel: every series of a data set as dense arrays on one calendar."""
 
 from __future__ import annotations
 
@@ -8,33 +8,39 @@ import json
 import zipfile
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nas.errors import DataError, RequestError
+from nas.frequency import FREQUENCIES, Frequency, FrequencyName
 
 _ARRAYS = {"y": "<f4", "mask": "<f4", "hist": "<f4", "futr": "<f4", "stat": "<i8"}
+PROMOTIONS = ("display", "mailer", "promo", "onpromo", "on_promo", "campaign")
+"""A future-known covariate whose name starts so is a promotion."""
 _NAMES = ("ids", "hist_names", "futr_names", "stat_names")
 
 
 @dataclass(frozen=True, eq=False)
 class Panel:
-    """S series over T consecutive days; Ch historic, Cf future-known and Cs static covariates.
+    """S series over T consecutive steps; Ch historic, Cf future-known and Cs static covariates.
 
     Attributes:
         ids: Name of each series, sorted and unique.
-        start: The first day of the calendar, ``datetime64[D]``.
+        frequency: ``hourly``, ``daily`` or ``weekly``: what one step is, on the store's own clock.
+        start: The first step of the calendar, ``datetime64[h]``.
         y: Units sold, float32 [S, T]; 0 where not observed.
-        mask: float32 [S, T]; 1 where observed, 0 before a series' first day and after its last.
-        hist: Covariates known only once the day is over, float32 [S, T, Ch]; 0 where not observed.
+        mask: float32 [S, T]; 1 where what was sold is what was asked for. 0 before a series' first step and after
+            its last, in gaps, and where the article was not available: a censored sale is no observation.
+        hist: Covariates known only once the step is over, float32 [S, T, Ch]; 0 where not observed.
         hist_names: Ch names.
         futr: Covariates known ahead of time, float32 [S, T, Cf]; 0 outside the rows that were given.
         futr_names: Cf names.
         stat: Codes of the static covariates, int64 [S, Cs]; 0 means unseen.
         stat_names: Cs names.
         stat_vocab: The values of each static covariate; the code of a value is its position + 1.
+        open: Name of the future-known covariate that is 0 where a store is closed; None: never closed.
     """
 
     ids: tuple[str, ...]
@@ -48,9 +54,12 @@ class Panel:
     stat: NDArray[np.int64]
     stat_names: tuple[str, ...]
     stat_vocab: tuple[tuple[str, ...], ...]
+    frequency: FrequencyName = "daily"
+    open: str | None = None
 
     def __post_init__(self) -> None:
-        size = len(self.ids), self.days
+        object.__setattr__(self, "start", self.start.astype("datetime64[h]"))
+        size = len(self.ids), self.steps
         expected = {
             "y": size,
             "mask": size,
@@ -70,25 +79,52 @@ class Panel:
                 f"The panel has {len(self.stat_vocab)} vocabularies for {len(self.stat_names)} static covariates, "
                 "expected one each; build panels with nas.data.load_panel."
             )
+        if self.open is not None and self.open not in self.futr_names:
+            raise DataError(
+                f"The panel's column {self.open} for open and closed is not among the future-known covariates "
+                f"({', '.join(self.futr_names) or 'none'}); build panels with nas.data.load_panel."
+            )
 
     @property
-    def days(self) -> int:
+    def steps(self) -> int:
         """T, the length of the calendar."""
         return int(self.y.shape[1])
 
-    def date(self, day: int) -> np.datetime64:
-        """The date of a day index; also of indices outside the calendar."""
-        return self.start + np.timedelta64(day, "D")
+    @property
+    def clock(self) -> Frequency:
+        """What one step is."""
+        return FREQUENCIES[self.frequency]
 
-    def until(self, day: int) -> Panel:
-        """The same series with the days before ``day`` only.
+    @property
+    def is_open(self) -> NDArray[np.bool_]:
+        """Where the store is open, bool [S, T]; everywhere, where nothing is known of it."""
+        if self.open is None:
+            return np.ones(self.y.shape, bool)
+        return self.futr[:, :, self.futr_names.index(self.open)] > 0
+
+    @property
+    def promotions(self) -> tuple[int, ...]:
+        """Which future-known covariates are promotions: those named so."""
+        return tuple(i for i, name in enumerate(self.futr_names) if name.lower().startswith(PROMOTIONS))
+
+    def hour(self, step: int) -> int:
+        """Hours from 1970-01-01 00:00 to a step, on the store's own clock."""
+        return int(self.start.astype(np.int64)) + step * self.clock.hours
+
+    def date(self, step: int) -> np.datetime64:
+        """The time of a step, to the day (to the hour, for hourly series); also of steps outside the calendar."""
+        hour = np.datetime64(self.hour(step), "h")
+        return hour if self.clock.hours % 24 else cast("np.datetime64", hour.astype("datetime64[D]"))
+
+    def until(self, step: int) -> Panel:
+        """The same series with the steps before ``step`` only.
 
         Raises:
-            RequestError: ``day`` lies outside the calendar.
+            RequestError: ``step`` lies outside the calendar.
         """
-        if not 0 < day <= self.days:
-            raise RequestError(f"Day {day} is outside the panel, expected 1 to {self.days}; choose a day inside it.")
-        cut = {name: getattr(self, name)[:, :day] for name in ("y", "mask", "hist", "futr")}
+        if not 0 < step <= self.steps:
+            raise RequestError(f"Step {step} is outside the panel, expected 1 to {self.steps}; choose one inside it.")
+        cut = {name: getattr(self, name)[:, :step] for name in ("y", "mask", "hist", "futr")}
         return replace(self, **cut)
 
     @cached_property
@@ -102,7 +138,12 @@ class Panel:
         It is not compressed, because what zlib writes changes with its version.
         """
         header: dict[str, Any] = {name: list(getattr(self, name)) for name in _NAMES}
-        header |= {"start": str(self.start), "stat_vocab": [list(words) for words in self.stat_vocab]}
+        header |= {
+            "start": str(self.start),
+            "frequency": self.frequency,
+            "open": self.open,
+            "stat_vocab": [list(words) for words in self.stat_vocab],
+        }
         text = json.dumps(header, sort_keys=True, ensure_ascii=False).encode()
         arrays = {name: np.ascontiguousarray(getattr(self, name), dtype=kind) for name, kind in _ARRAYS.items()}
         buffer = io.BytesIO()
@@ -121,7 +162,8 @@ class Panel:
                 header = json.loads(archive["header"].tobytes())
                 values: dict[str, Any] = {name: archive[name] for name in _ARRAYS}
             values |= {name: tuple(header[name]) for name in _NAMES}
-            values["start"] = np.datetime64(header["start"], "D")
+            values |= {"frequency": header["frequency"], "open": header["open"]}
+            values["start"] = np.datetime64(header["start"], "h")
             values["stat_vocab"] = tuple(tuple(words) for words in header["stat_vocab"])
         except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
             raise DataError(

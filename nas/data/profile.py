@@ -41,9 +41,9 @@ class Profile:
         return {**asdict(self), "covariates": lists, "problems": list(self.problems)}
 
 
-def profile(table: LongTable, *, fill: str | None = None, days_needed: int = 1) -> Profile:
+def profile(table: LongTable, *, fill: str | None = None, steps_needed: int = 1) -> Profile:
     """Sum up a table and everything that is wrong with it; the arguments are those of ``check``."""
-    columns, findings = examine(table, fill=fill, days_needed=days_needed)
+    columns, findings = examine(table, fill=fill, steps_needed=steps_needed)
     days, sales = columns.day[columns.dated], columns.y[np.isfinite(columns.y)]
     return Profile(
         series=len(columns.ids),

@@ -15,8 +15,6 @@ from nas.data.panel import Panel
 from nas.data.windows import Windows, evaluation
 from nas.errors import CandidateFault, RequestError
 
-PROMOTIONS = ("display", "mailer", "promo")
-"""A future-known covariate whose name starts so is a promotion."""
 SEASON_DAYS = 365
 """Seasons are told apart only when the origins span so many days."""
 
@@ -117,7 +115,7 @@ def _slicings(windows: Windows, panel: Panel, origins: int) -> dict[str, dict[st
         if len(vocabulary) < len(panel.ids):  # else its values are the series themselves
             codes = windows.static[:, column, None]
             found[name] = {value: codes == code for code, value in enumerate(vocabulary, start=1)}
-    if any(map(_is_promotion, panel.futr_names)):
+    if panel.promotions:
         promoted = _promoted(windows, panel, origins)
         found["promotion"] = {"promoted": promoted, "not promoted": ~promoted}
     day = np.arange(windows.target.shape[1])[None, :]
@@ -132,16 +130,12 @@ def _promoted(windows: Windows, panel: Panel, origins: int) -> NDArray[np.bool_]
     For a yes-or-no promotion this is simply yes. A share of promoted products is hardly ever 0,
     so it is held against the series' mean over the panel; several promotions are added up.
     """
-    columns = [column for column, name in enumerate(panel.futr_names) if _is_promotion(name)]
+    columns = list(panel.promotions)
     amount = panel.futr[..., columns].sum(axis=-1, dtype=np.float64)
     usual = (amount * panel.mask).sum(axis=1) / np.maximum(panel.mask.sum(axis=1), 1)
     limit = np.tile(usual * (1 + 1e-6), origins)[:, None]  # not promoted, if it is always promoted alike
     promoted: NDArray[np.bool_] = windows.future[..., columns].sum(axis=-1, dtype=np.float64) > limit
     return promoted
-
-
-def _is_promotion(name: str) -> bool:
-    return name.lower().startswith(PROMOTIONS)
 
 
 def _seasons(

@@ -23,13 +23,13 @@ class Windows:
     Attributes:
         past: float32 [B, window, 1 + Ch + Cf]; channel 0 is y, then historic, then future-known
             covariates. y and the historic ones are 0 where ``past_mask`` is 0.
-        past_mask: float32 [B, window]; 1 where the day was observed.
+        past_mask: float32 [B, window]; 1 where the step was observed and the article available.
         past_time: int64 [B, window]; hours since 1970-01-01 00:00 in the store's own time.
         future: float32 [B, horizon, Cf]; the future-known covariates.
         future_time: int64 [B, horizon]; hours as in ``past_time``.
         static: int64 [B, Cs]; codes of the static covariates, 0 = unseen.
         target: float32 [B, horizon]; what was sold, 0 where not observed.
-        target_mask: float32 [B, horizon]; 1 where the target was observed.
+        target_mask: float32 [B, horizon]; 1 where the target was observed; a censored sale is none.
     """
 
     past: NDArray[np.float32]
@@ -54,35 +54,35 @@ def sample(
 ) -> Windows:
     """Cut one window per (series, origin) pair.
 
-    Days before the calendar's first are masked. A panel may hold days that are not observed yet
+    Steps before the calendar's first are masked. A panel may hold steps that are not observed yet
     (mask 0) to carry future-known covariates; then an origin may be the first of these.
 
     Args:
         panel: The data.
         series_index: int64 [B], positions in ``panel.ids``.
-        origin: int64 [B], indices of the first forecast day.
-        window: Days of past.
-        horizon: Days of forecast.
+        origin: int64 [B], indices of the first step that is forecast.
+        window: Steps of past.
+        horizon: Steps of forecast.
 
     Raises:
         RequestError: A forecast reaches outside the calendar.
     """
     series, first = np.asarray(series_index, np.int64)[:, None], np.asarray(origin, np.int64)[:, None]
-    if first.size and not 0 <= first.min() <= first.max() <= panel.days - horizon:
+    if first.size and not 0 <= first.min() <= first.max() <= panel.steps - horizon:
         raise RequestError(
-            f"Forecasts of {horizon} days from day {first.min()} to {first.max()} do not fit in a panel of "
-            f"{panel.days} days; expected origins from 0 to {panel.days - horizon}: choose others."
+            f"Forecasts of {horizon} steps from step {first.min()} to {first.max()} do not fit in a panel of "
+            f"{panel.steps} steps; expected origins from 0 to {panel.steps - horizon}: choose others."
         )
     before, ahead = first + np.arange(-window, 0), first + np.arange(horizon)
-    hours = int(panel.start.astype("datetime64[D]").astype(np.int64)) * 24
+    hours, step = panel.hour(0), panel.clock.hours
     past, past_mask = _past(panel, series, before)
     target_mask = panel.mask[series, ahead]
     return Windows(
         past=past,
         past_mask=past_mask,
-        past_time=before * 24 + hours,
+        past_time=before * step + hours,
         future=panel.futr[series, ahead],
-        future_time=ahead * 24 + hours,
+        future_time=ahead * step + hours,
         static=panel.stat[series[:, 0]],
         target=panel.y[series, ahead] * target_mask,
         target_mask=target_mask,
@@ -105,8 +105,8 @@ def _past(
 def training_pairs(panel: Panel, split: Split, window: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Every (series, origin) that training may use, series by series.
 
-    The target is fully observed and ends before ``split.train_end``; at least two weeks of the
-    window are observed (a shorter window must be observed whole).
+    The target ends before ``split.train_end`` and at least half of it is observed (what is not has no
+    part in the loss); at least ``MIN_PAST`` steps of the window are observed (a shorter window whole).
 
     Returns:
         series_index and origin, int64 [N] each, as :func:`sample` takes them.
@@ -115,13 +115,13 @@ def training_pairs(panel: Panel, split: Split, window: int) -> tuple[NDArray[np.
         DataError: No pair is left.
     """
     origins = np.arange(split.train_end - split.horizon + 1)
-    observed = np.pad(panel.mask.astype(np.int64).cumsum(axis=1), ((0, 0), (1, 0)))
+    observed = np.pad(panel.mask.cumsum(axis=1, dtype=np.int32), ((0, 0), (1, 0)))
     past = observed[:, origins] - observed[:, np.maximum(origins - window, 0)]
     target = observed[:, origins + split.horizon] - observed[:, origins]
-    series_index, origin = np.nonzero((past >= min(MIN_PAST, window)) & (target == split.horizon))
+    series_index, origin = np.nonzero((past >= min(MIN_PAST, window)) & (2 * target >= split.horizon))
     if not len(origin):
         raise DataError(
-            f"No series has {min(MIN_PAST, window)} observed days followed by {split.horizon} more before "
+            f"No series has {min(MIN_PAST, window)} observed steps followed by {split.horizon} more before "
             f"{panel.date(split.train_end)}, where training ends; give longer histories or shorten the split."
         )
     return series_index.astype(np.int64), origin.astype(np.int64)

@@ -19,7 +19,7 @@ _ROWS = (
 def model_card(package: Package) -> str:
     """The card as Markdown."""
     architecture, split, panel = package.architecture, package.split, package.panel
-    first, last = panel.date(split.test_origins[0]), panel.date(panel.days - 1)
+    first, last = panel.date(split.test_origins[0]), panel.date(panel.steps - 1)
     return f"""# {package.name}
 
 A forecaster of daily unit sales, {split.horizon} days ahead: {architecture}.

@@ -12,38 +12,63 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from nas.architecture import RECENT_DAYS, Architecture
+from nas.architecture import Architecture
 from nas.data.panel import Panel
+from nas.frequency import FREQUENCIES, Frequency, FrequencyName
 
 HOURS_PER_DAY = 24
+MEDIAN = 0.5
 THURSDAY = 3
 """1970-01-01 was a Thursday; Monday is 0."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What the data ask of a forecaster: horizon, channels and the number of static ids.
+    """What the data ask of a forecaster.
 
     Attributes:
-        horizon: Days ahead.
+        horizon: Steps ahead.
         hist: Historic covariates.
         futr: Future-known covariates.
         vocabulary: Known values of each static id; 0 stands for an unseen one beside them.
+        frequency: What one step is.
+        quantiles: Levels that are forecast, ascending, 0.5 among them; none: the point forecast alone.
+        open: Which future-known covariate is 0 where a store is closed; None: never closed.
+        promotions: Which future-known covariates are promotions.
     """
 
     horizon: int
     hist: int
     futr: int
     vocabulary: tuple[int, ...]
+    frequency: FrequencyName = "daily"
+    quantiles: tuple[float, ...] = ()
+    open: int | None = None
+    promotions: tuple[int, ...] = ()
 
     @classmethod
-    def of(cls, panel: Panel, horizon: int) -> Shape:
-        """The shape that a panel asks for."""
-        return cls(horizon, len(panel.hist_names), len(panel.futr_names), tuple(map(len, panel.stat_vocab)))
+    def of(cls, panel: Panel, horizon: int, quantiles: tuple[float, ...] = ()) -> Shape:
+        """The shape that a panel asks for; the median belongs to every set of quantiles."""
+        return cls(
+            horizon=horizon,
+            hist=len(panel.hist_names),
+            futr=len(panel.futr_names),
+            vocabulary=tuple(map(len, panel.stat_vocab)),
+            frequency=panel.frequency,
+            quantiles=tuple(sorted({*quantiles, MEDIAN})) if quantiles else (),
+            open=None if panel.open is None else panel.futr_names.index(panel.open),
+            promotions=panel.promotions,
+        )
+
+    @property
+    def clock(self) -> Frequency:
+        """What one step is."""
+        return FREQUENCIES[self.frequency]
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
-        return {**asdict(self), "vocabulary": list(self.vocabulary)}
+        lists = {name: list(getattr(self, name)) for name in ("vocabulary", "quantiles", "promotions")}
+        return {**asdict(self), **lists}
 
 
 class Forecaster(nn.Module):
@@ -96,7 +121,7 @@ class Forecaster(nn.Module):
         scale = _mean_where(past[:, :, 0], past_mask, dim=1)
         scale = torch.where(scale > 0, scale, torch.ones_like(scale))
         level = past[:, :, 0] / scale * past_mask
-        profile = _weekday_profile(level, past_mask)
+        profile = _profile(level, past_mask, self.shape.clock.season)
         encoded = self._encode(past, past_mask, past_time, level, profile)
         context = [encoded, *(table(static[:, i]) for i, table in enumerate(self.ids))]
         hidden = self.context(torch.cat(context, -1)).unsqueeze(1) + self.position
@@ -113,12 +138,13 @@ class Forecaster(nn.Module):
         """The encoder's last hidden state, ``[batch, hidden]``."""
         columns = [torch.log1p(level).unsqueeze(-1), mask.unsqueeze(-1), past[:, :, 1 : 1 + self.hist]]
         first = past.shape[2] - self.shape.futr
-        weeks = _repeat(profile, self.architecture.window)
+        weeks = _repeat(profile, _seasons(self.architecture.window, profile))[:, -self.architecture.window :]
         steps = torch.cat([*columns, self._day_features(past[:, :, first:], time, weeks)], -1)
         if self.architecture.history == "pooled":
-            old = steps[:, :-RECENT_DAYS]
-            weekly = old.reshape(-1, old.shape[1] // 7, 7, old.shape[2]).mean(2)
-            steps = torch.cat([weekly, steps[:, -RECENT_DAYS:]], 1)
+            clock = self.shape.clock
+            old = _whole(steps[:, : -clock.recent], clock.pool)
+            means = old.reshape(-1, old.shape[1] // clock.pool, clock.pool, old.shape[2]).mean(2)
+            steps = torch.cat([means, steps[:, -clock.recent :]], 1)
         states: Tensor = self.encoder(steps)[0]
         return states[:, -1]
 
@@ -144,8 +170,7 @@ def example_inputs(architecture: Architecture, shape: Shape, batch: int = 1) -> 
     sales = torch.rand(batch, window, 1, generator=draw) * 20
     covariates = torch.rand(batch, window, shape.hist + shape.futr, generator=draw)
     monday = 17_000 * HOURS_PER_DAY
-    days = torch.arange(window + horizon, dtype=torch.int64) * HOURS_PER_DAY + monday
-    time = days.expand(batch, -1)
+    time = (torch.arange(window + horizon, dtype=torch.int64) * shape.clock.hours + monday).expand(batch, -1)
     static = [torch.randint(0, known + 1, (batch, 1), generator=draw) for known in shape.vocabulary]
     return (
         torch.cat([sales, covariates], -1),
@@ -161,13 +186,24 @@ def _mean_where(values: Tensor, mask: Tensor, dim: int) -> Tensor:
     return (values * mask).sum(dim, keepdim=True) / mask.sum(dim, keepdim=True).clamp(min=1.0)
 
 
-def _weekday_profile(level: Tensor, mask: Tensor) -> Tensor:
-    """Mean level of each weekday over the window, ``[batch, 7]``; day 0 is that of the window's first day."""
-    weeks = level.shape[1] // 7
-    by_week, observed = level.reshape(-1, weeks, 7), mask.reshape(-1, weeks, 7)
-    return (by_week * observed).sum(1) / observed.sum(1).clamp(min=1.0)
+def _profile(level: Tensor, mask: Tensor, season: int) -> Tensor:
+    """Mean level at each step of the season over the window, ``[batch, season]``; the horizon begins a new one."""
+    rows = -1, (level.shape[1] - 1) // season + 1, season
+    by_season, observed = (_whole(each.unsqueeze(-1), season).reshape(rows) for each in (level, mask))
+    return (by_season * observed).sum(1) / observed.sum(1).clamp(min=1.0)
 
 
-def _repeat(profile: Tensor, days: int) -> Tensor:
-    """The weekly profile laid end to end over ``days``; a window is whole weeks, so the horizon goes on in phase."""
-    return profile.repeat(1, -(-days // 7))[:, :days]
+def _whole(steps: Tensor, size: int) -> Tensor:
+    """Steps ``[batch, steps, features]`` with zeros in front, so that they are whole groups of ``size``."""
+    lacking = -steps.shape[1] % size
+    return torch.nn.functional.pad(steps, (0, 0, lacking, 0)) if lacking else steps
+
+
+def _seasons(window: int, profile: Tensor) -> int:
+    """The window's length rounded up to whole seasons."""
+    return window + -window % profile.shape[1]
+
+
+def _repeat(profile: Tensor, steps: int) -> Tensor:
+    """The profile laid end to end over ``steps``."""
+    return profile.repeat(1, -(-steps // profile.shape[1]))[:, :steps]

@@ -87,7 +87,7 @@ def test_all_problems_are_found_at_once():
     frame = good().assign(extra=1)
     frame.loc[[2, 15], "y"] = [-1, np.nan]
     frame.loc[9, "ds"] = "?"
-    found = problems(frame.drop(columns="price"), days_needed=98)
+    found = problems(frame.drop(columns="price"), steps_needed=98)
     assert [problem.split(":")[0] for problem in found] == [
         "column price is missing; the table has unique_id, ds, y, region, extra",
         "column extra is not named under hist, futr or stat; name it or list it under ignore",
@@ -133,7 +133,7 @@ def test_ignored_columns_are_left_out():
 )
 def test_dates_may_come_in_many_types(dates):
     frame = good().assign(ds=[*dates, *dates])
-    assert str(to_panel(check(LongTable(frame, futr=("price",), stat=("region",)))).start) == "2024-03-01"
+    assert str(to_panel(check(LongTable(frame, futr=("price",), stat=("region",)))).date(0)) == "2024-03-01"
 
 
 def test_numbers_may_come_in_many_types():

@@ -16,7 +16,7 @@ from nas.errors import DataError, RequestError
 def to_long(panel):
     """A panel as a long table again: one row per observed day."""
     series, day = np.nonzero(panel.mask)
-    columns = {"unique_id": np.array(panel.ids)[series], "ds": panel.start + day, "y": panel.y[series, day]}
+    columns = {"unique_id": np.array(panel.ids)[series], "ds": panel.date(0) + day, "y": panel.y[series, day]}
     for names, values in ((panel.hist_names, panel.hist), (panel.futr_names, panel.futr)):
         columns |= {name: values[series, day, column] for column, name in enumerate(names)}
     for column, (name, words) in enumerate(zip(panel.stat_names, panel.stat_vocab, strict=True)):
@@ -96,7 +96,7 @@ def test_arrays_that_do_not_fit_are_refused(panel):
 
 def test_until_keeps_the_days_before(panel):
     cut = panel.until(100)
-    assert cut.days == 100
+    assert cut.steps == 100
     np.testing.assert_array_equal(cut.hist, panel.hist[:, :100])
     assert cut.ids == panel.ids
     for day in (0, 161):

@@ -10,8 +10,9 @@ from nas.data.dense import to_panel
 from nas.data.long_table import KEYS
 from nas.data.sources import complete_journey, synthetic
 from nas.data.sources import table as table_source
-from nas.data.split import Split, days_needed
+from nas.data.split import Split, steps_needed
 from nas.errors import DataError, MissingExtra
+from nas.frequency import DAILY
 from nas.request import DataSpec
 
 NAMED = {"hist": ("discount",), "futr": ("promotion",), "stat": ("region",)}
@@ -47,16 +48,16 @@ class TestEverySource:
 
     def test_passes_the_check_and_can_be_split(self, spec, cache):
         table = sources.load(spec, cache)
-        needed = days_needed(spec.horizon, spec.validation_days, spec.test_days)
-        panel = to_panel(check(table, days_needed=needed), table.hist, table.futr)
-        assert Split.of(panel).train_end > spec.horizon
+        needed = steps_needed(*spec.split_steps(DAILY))
+        panel = to_panel(check(table, steps_needed=needed), table.hist, table.futr)
+        assert Split.of(panel).train_end > 14
         assert panel.stat.min() == 1
 
 
 def test_complete_journey_is_a_year_of_185_categories_in_store_time(cache):
     table = sources.load(DataSpec(), cache)
     panel = to_panel(check(table), table.hist, table.futr)
-    assert (len(panel.ids), panel.days, str(panel.start)) == (185, 365, "2017-01-01")
+    assert (len(panel.ids), panel.steps, str(panel.date(0))) == (185, 365, "2017-01-01")
     assert panel.mask.all()
     assert (panel.hist_names, panel.futr_names) == (("discount",), ("display", "mailer"))
     assert [len(words) for words in panel.stat_vocab] == [185, 14]

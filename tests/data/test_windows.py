@@ -31,7 +31,7 @@ def naive(panel, series, origin, window, horizon):
 @given(st.data())
 def test_windows_equal_a_naive_loop(panel, data):
     window, horizon = data.draw(st.integers(1, 60)), data.draw(st.integers(1, 20))
-    pair = st.tuples(st.integers(0, len(panel.ids) - 1), st.integers(0, panel.days - horizon))
+    pair = st.tuples(st.integers(0, len(panel.ids) - 1), st.integers(0, panel.steps - horizon))
     series, origin = np.array(data.draw(st.lists(pair, min_size=1, max_size=6))).T
     windows = sample(panel, series, origin, window, horizon)
     assert len(windows) == len(series)
@@ -84,7 +84,7 @@ def test_no_covariates_are_no_channels(panel):
 @given(st.integers(0, 4), st.integers(1, 146), st.integers(0, 2**16))
 def test_the_inputs_never_see_the_future(panel, series, origin, seed):
     noise = np.random.default_rng(seed)
-    later = np.arange(panel.days) >= origin
+    later = np.arange(panel.steps) >= origin
     changed = replace(
         panel,
         y=np.where(later, noise.random(panel.y.shape), panel.y).astype(np.float32),
@@ -112,14 +112,14 @@ def test_training_uses_all_that_it_may_and_nothing_after_its_end(panel, window, 
         for series in range(len(panel.ids))
         for day in range(split.train_end - horizon + 1)
         if panel.mask[series, max(day - window, 0) : day].sum() >= min(14, window)
-        and panel.mask[series, day : day + horizon].all()
+        and 2 * panel.mask[series, day : day + horizon].sum() >= horizon
     }
     assert set(zip(series_index.tolist(), origin.tolist(), strict=True)) == expected
 
 
 def test_no_pair_for_training_is_a_data_error(panel):
     unseen = replace(panel, mask=np.where(np.arange(160) < 80, 0, panel.mask).astype(np.float32))
-    with pytest.raises(DataError, match="No series has 14 observed days followed by 14 more"):
+    with pytest.raises(DataError, match="No series has 14 observed steps followed by 14 more"):
         training_pairs(unseen, Split.of(panel), 28)
 
 

@@ -119,7 +119,7 @@ def test_predict_forecasts_what_the_trainer_would(service, finished, package, ba
     student, folder = package
     spec = SearchRequest.model_validate(finished["request"]).data
     panel = load_panel(spec, Path(service.home) / "cache")
-    split = Split.of(panel, spec.horizon, spec.validation_days, spec.test_days)
+    split = Split.of(panel, *spec.split_steps(panel.clock))
     architecture = Architecture.from_dict(student["result"]["architecture"])
     weights = (folder / "weights.safetensors").read_bytes()
     windows = evaluation(panel, split.test_origins[-1:], architecture.window, split.horizon)

@@ -73,7 +73,7 @@ def test_days_after_the_training_weeks_change_no_weight(data, trained):
     """Validation decides when to stop, so only the first epoch is compared; the test weeks decide nothing at all."""
     panel, split = data
     y = panel.y.copy()
-    y[:, -split.test_days :] = np.random.default_rng(0).random(y[:, -split.test_days :].shape) * 99
+    y[:, -split.test :] = np.random.default_rng(0).random(y[:, -split.test :].shape) * 99
     assert train(SMALL, replace(panel, y=y), split, QUICK, 3).weights == trained.weights
     y[:, split.train_end :] *= 3
     one = Training(max_epochs=1, steps_per_epoch=25, batch=128)
