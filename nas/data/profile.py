@@ -43,7 +43,7 @@ class Profile:
 
 def profile(table: LongTable, *, fill: str | None = None, steps_needed: int = 1) -> Profile:
     """Sum up a table and everything that is wrong with it; the arguments are those of ``check``."""
-    columns, findings = examine(table, fill=fill, steps_needed=steps_needed)
+    columns, findings = examine(table, fill=fill)
     days, sales = columns.day[columns.dated], columns.y[np.isfinite(columns.y)]
     return Profile(
         series=len(columns.ids),
