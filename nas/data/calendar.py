@@ -82,8 +82,8 @@ def _sorted(raw: Raw) -> NDArray[np.int64]:
 def _frequency(raw: Raw, order: NDArray[np.int64], fill: str | None, found: Findings) -> Frequency | None:
     """The median distance between a series' rows says what a step is; ``fill`` allows rows to be left out."""
     days = np.mean(raw.minute % DAY == 0) > 0.9
-    first = np.unique(np.linspace(0, max(len(order) - 2, 0), SAMPLE).astype(np.int64))
-    here, after = order[first], order[np.minimum(first + 1, len(order) - 1)]
+    first = np.arange(0, len(order) - 1, -(-len(order) // SAMPLE))
+    here, after = order[first], order[first + 1]
     apart = raw.minute[after].astype(np.int64) - raw.minute[here]
     apart = apart[(raw.series[here] == raw.series[after]) & (apart > 0)]
     usual = int(np.median(apart)) if len(apart) else (DAY if days else HOUR)

@@ -66,6 +66,11 @@ class Columns:
         observed: NDArray[np.bool_] = ~np.isnan(self.y)
         return observed
 
+    def observed_at(self, places: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Like :attr:`observed`, at some places only."""
+        observed: NDArray[np.bool_] = ~np.isnan(self.y[places])
+        return observed
+
     @property
     def steps(self) -> int:
         """From the first step to the last that was observed."""
@@ -205,8 +210,9 @@ def _present(table: LongTable, columns: Columns, found: Findings) -> None:
     observed, series = columns.observed, columns.series
     last = np.full(len(columns.ids), -1, np.int64)
     last[series[observed]] = np.flatnonzero(observed)  # ascending, so that the last one stays
-    if not observed.any() and len(series):
-        found.table("no sales", f"column {table.keys.y} has no number in any row; give the units sold")
+    if not observed.any():
+        if "missing column" not in found.counts:
+            found.table("no sales", f"column {table.keys.y} has no number in any row; give the units sold")
         return
 
     def report(kind: str, name: str, missing: NDArray[np.bool_], says: str) -> None:

@@ -56,7 +56,7 @@ def collect(table: LongTable, found: Findings) -> Raw:
         total += len(batch.row)
         series = _series(table, batch, ids, found)
         minute = _times(table, batch, found)
-        values = {"y": _numbers(batch, table.keys.y, found, "take returns out")}
+        values = {"y": _numbers(batch, table.keys.y, found, "take returns out", np.nan)}
         for name in table.numbers:
             remedy = "give 0 where there is none" if name in (table.open, table.available) else None
             values[name] = _numbers(batch, name, found, remedy)
@@ -143,10 +143,10 @@ def _shown(cells: Cells, at: int) -> str:
     return repr(text if len(text) <= 60 else text[:60] + "…")
 
 
-def _numbers(batch: Batch, name: str, found: Findings, remedy: str | None) -> NDArray[np.float32]:
+def _numbers(batch: Batch, name: str, found: Findings, remedy: str | None, absent: float = 0) -> NDArray[np.float32]:
     """Numbers in 32 bits; ``remedy`` says what to do with negative ones, where these are wrong."""
-    if name not in batch.cells:
-        return np.full(len(batch.row), np.nan, np.float32)
+    if name not in batch.cells:  # which is one finding, not one for each row
+        return np.full(len(batch.row), absent, np.float32)
     cells = batch.cells[name]
     values, empty = numbers(cells)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from nas.errors import DataError
 
 _BLOCK = 1 << 24
 _HEAD = 1 << 16
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
@@ -53,7 +55,7 @@ class CsvRows:
                         f"{path} is separated by {called}, expected commas and decimal points; save it again so, or "
                         "as Parquet."
                     )
-        if not any(name.strip() for name in names):
+        if not any(name.strip() for name in names) or any(_DATE.match(name.strip()) for name in names):
             raise DataError(f"{path} has no header in row 1, expected the names of its columns there; add them.")
         return cls(path, tuple(name.strip() for name in names))
 
@@ -65,7 +67,8 @@ class CsvRows:
         def skip(row: Any) -> str:
             skipped.append(row.number)
             says = f"there are {row.actual_columns} cells, the header has {row.expected_columns}; "
-            wrong.append((row.number, says + 'mend it, and put names with commas into "quotes"'))
+            remedy = "a quote is never closed" if "\n" in row.text else 'mend it, and put names with commas into "quotes"'
+            wrong.append((row.number, says + remedy))
             return "skip"
 
         pending: list[Batch] = []
