@@ -24,7 +24,9 @@ Futr = Annotated[_Names, typer.Option(help="Column that is planned ahead.")]
 Stat = Annotated[_Names, typer.Option(help="Column that never changes within a series.")]
 Ignore = Annotated[_Names, typer.Option(help="Column to leave out.")]
 Open = Annotated[str | None, typer.Option(help="Column known ahead that is 0 where a store is closed.")]
-Available = Annotated[str | None, typer.Option(help="Column (stock, or 0 and 1) that is 0 where nothing could be sold.")]
+Available = Annotated[
+    str | None, typer.Option(help="Column (stock, or 0 and 1) that is 0 where nothing could be sold.")
+]
 Holidays = Annotated[str | None, typer.Option(help="Country, or country and state, as DE or DE-BY.")]
 Timezone = Annotated[str | None, typer.Option(help="The stores' own zone, as Europe/Berlin.")]
 Freq = Annotated[str | None, typer.Option(help="hourly, daily or weekly; by default found in the table.")]

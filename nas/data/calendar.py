@@ -140,7 +140,7 @@ def _changes(
     return clock_changes(start // HOUR, steps, timezone)
 
 
-def _examined(  # noqa: PLR0913, PLR0917 - one pass over what place() has found
+def _examined(
     raw: Raw,
     table: LongTable,
     placed: Placed,

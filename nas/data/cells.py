@@ -43,7 +43,10 @@ class Names:
             texts.append(list(part.places))
         key = np.ravel_multi_index([part + 1 for part in parts], [len(words) + 1 for words in texts])
         _, first, which = np.unique(key, return_index=True, return_inverse=True)
-        names = [[words[part[row]] if part[row] >= 0 else "" for part, words in zip(parts, texts, strict=True)] for row in first]
+        names = [
+            [words[part[row]] if part[row] >= 0 else "" for part, words in zip(parts, texts, strict=True)]
+            for row in first
+        ]
         return self.codes(["/".join(name) if all(name) else "" for name in names])[which]
 
 

@@ -173,9 +173,7 @@ def _columns(table: LongTable, raw: Raw, placed: Placed) -> Columns:
     )
 
 
-def _added(
-    values: NDArray[np.float32], twins: NDArray[np.int64], name: str, table: LongTable
-) -> NDArray[np.float32]:
+def _added(values: NDArray[np.float32], twins: NDArray[np.int64], name: str, table: LongTable) -> NDArray[np.float32]:
     """The hour that the clocks show twice: sales are added up, availability is the less, the rest the mean."""
     first, second = values[twins - 1], values[twins]
     if name == "y":
@@ -229,4 +227,3 @@ def _present(table: LongTable, columns: Columns, found: Findings) -> None:
         sold = (columns.numbers[table.open] == 0) & (columns.y > 0)
         says = f"the store is closed, and yet {table.keys.y} is above 0; correct one of the two"
         report("sales while closed", table.open, sold, says)
-

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -67,7 +67,7 @@ def collect(table: LongTable, found: Findings) -> Raw:
         for name, array in {"row": batch.row.astype(np.int32), "series": series, "minute": minute, **values}.items():
             parts[name].append(array if whole else array[kept])
     for row, says in wrong:
-        found.rows("unreadable row", "–", np.zeros(1, int), np.array([row]), lambda _, says=says: says)
+        found.rows("unreadable row", "–", np.zeros(1, int), np.array([row]), _saying(says))
     total += len(wrong)
     if not total:
         found.table("empty table", "the table has no rows, expected one per series and step; give some")
@@ -76,6 +76,10 @@ def collect(table: LongTable, found: Findings) -> Raw:
     numbers_ = {name: _joined(parts.pop(name), np.float32) for name in list(parts)}
     words = {name: statics[name].words(len(ids.places)) for name in statics}
     return Raw(total, list(ids.places), **first, y=numbers_.pop("y"), numbers=numbers_, words=words)
+
+
+def _saying(text: str) -> Callable[[int], str]:
+    return lambda _: text
 
 
 def _joined(parts: list[NDArray[Any]], kind: type) -> NDArray[Any]:

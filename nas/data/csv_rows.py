@@ -60,14 +60,16 @@ class CsvRows:
         return cls(path, tuple(name.strip() for name in names))
 
     def batches(self, columns: Sequence[str], wrong: list[tuple[int, str]]) -> Iterator[Batch]:
-        """See :class:`nas.data.rows.Rows`. Blank lines count as rows, so that numbers are the file's; at its end none."""
+        """See :class:`nas.data.rows.Rows`. Blank lines count as rows, so that numbers are the file's; not at its end."""
         places = [str(self.names.index(name)) for name in columns]
         skipped: list[int] = []
 
         def skip(row: Any) -> str:
             skipped.append(row.number)
             says = f"there are {row.actual_columns} cells, the header has {row.expected_columns}; "
-            remedy = "a quote is never closed" if "\n" in row.text else 'mend it, and put names with commas into "quotes"'
+            remedy = (
+                "a quote is never closed" if "\n" in row.text else 'mend it, and put names with commas into "quotes"'
+            )
             wrong.append((row.number, says + remedy))
             return "skip"
 
@@ -112,7 +114,9 @@ class CsvRows:
                 return
             if "UTF8" in reason:
                 raise _not_utf8(self.path) from None
-            raise DataError(f"{self.path} cannot be read as CSV ({reason}); look for a quote that is never closed.") from None
+            raise DataError(
+                f"{self.path} cannot be read as CSV ({reason}); look for a quote that is never closed."
+            ) from None
 
 
 def _counted(row: NDArray[np.int64], skipped: list[int]) -> NDArray[np.int64]:
@@ -145,6 +149,6 @@ def _not_utf8(path: Path) -> DataError:
                 line.decode()
             except UnicodeDecodeError as error:
                 return DataError(
-                    f"{path} is not UTF-8 in row {row} (at byte {error.start} of it); save it again with UTF-8 encoding."
+                    f"{path} is not UTF-8 in row {row}, byte {error.start + 1}; save it again with UTF-8 encoding."
                 )
     return DataError(f"{path} is not UTF-8; save it again with UTF-8 encoding.")

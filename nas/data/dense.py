@@ -50,7 +50,9 @@ def to_panel(
         days = holidays.on(columns.holidays, columns.start, size[1], columns.clock)
         planned = np.concatenate([planned, np.broadcast_to(days[None, :, None], (*size, 1))], axis=-1)
         futr = (*futr, holidays.NAME)
-    coded = {name: np.unique([words[place] for place in kept], return_inverse=True) for name, words in columns.words.items()}
+    coded = {
+        name: np.unique([words[place] for place in kept], return_inverse=True) for name, words in columns.words.items()
+    }
     codes = [code.astype(np.int64) + 1 for _, code in coded.values()]
     return Panel(
         ids=tuple(columns.ids[place] for place in kept),
@@ -114,6 +116,9 @@ def _kept(columns: Columns, series: int | None, rule: str) -> NDArray[np.int64]:
         return np.arange(len(columns.ids))
     observed, size = columns.observed, len(columns.ids)
     sold = np.where(observed, columns.y, 0)
-    totals, counts = np.bincount(columns.series, sold, size), np.bincount(columns.series, observed, size)
+    totals, counts = (
+        np.bincount(columns.series, sold, size).astype(np.float64),
+        np.bincount(columns.series, observed, size),
+    )
     zeros = np.bincount(columns.series, observed & (columns.y == 0), size) / np.maximum(counts, 1)
     return subset.choose(totals, zeros, series, rule)

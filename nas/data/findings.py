@@ -43,10 +43,7 @@ class Findings:
             row: The row in the file, of every position.
             say: Words it for one position.
         """
-        if len(at) > LISTED:
-            first = at[np.argpartition(row[at], LISTED)[:LISTED]]
-        else:
-            first = at
+        first = at[np.argpartition(row[at], LISTED)[:LISTED]] if len(at) > LISTED else at
         shown = sorted((int(row[position]), int(position)) for position in first)
         self._add(kind, len(at), [(place, f"row {place}, column {column}: {say(i)}") for place, i in shown])
 

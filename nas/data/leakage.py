@@ -43,8 +43,8 @@ def suspects(table: LongTable, columns: Columns) -> Iterator[str]:
     mean = np.bincount(series, y, len(columns.ids)) / np.maximum(np.bincount(series, minlength=len(columns.ids)), 1)
     sampled = np.unique(series)
     for name, words in columns.words.items():
-        values = _numeric([words[place] for place in sampled.tolist()])
-        if values is not None and (closest := abs(_pearson(values, mean[sampled]))) > LIMIT:
+        told = _numeric([words[place] for place in sampled.tolist()])
+        if told is not None and (closest := abs(_pearson(told, mean[sampled]))) > LIMIT:
             yield (
                 f"column {name} has a correlation of {closest:.3f} with the mean {table.keys.y} of its series; is it "
                 "made from sales? then ignore it"

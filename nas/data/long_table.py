@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 KEYS = ("unique_id", "ds", "y")
 """Series, time and units sold: the columns that every table has (Nixtla's names)."""
+_KEYS = Columns()
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -43,7 +44,7 @@ class LongTable:
     ignore: tuple[str, ...] = ()
     open: str | None = None
     available: str | None = None
-    keys: Columns = Columns()
+    keys: Columns = _KEYS
     freq: FrequencyName | None = None
     timezone: str | None = None
     holidays: str | None = None

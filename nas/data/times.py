@@ -20,7 +20,7 @@ DAY, HOUR = 1440, 60
 NO_TIME = int(np.iinfo(np.int32).min)
 _DATE = r"(?:\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?)?|\d{8})"
 _ZONE = r"(?:Z|[+-]\d{2}:?\d{2})"
-_YEARS = ("1900-01-01", "2200-01-01")
+_YEARS = pd.Timestamp("1900-01-01"), pd.Timestamp("2200-01-01")
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -73,10 +73,10 @@ def _texts(texts: Sequence[str], timezone: str | None) -> tuple[NDArray[np.int32
 def _minutes(times: pd.DatetimeIndex) -> NDArray[np.int32]:
     """Whole minutes; a time with seconds is moved off the hour, so that it is never taken for a whole one."""
     seconds = times.to_numpy().astype("M8[s]").astype(np.int64) if len(times) else np.zeros(0, np.int64)
-    known = times.notna() & (times >= _YEARS[0]) & (times < _YEARS[1])
-    minute = np.where(known, seconds // 60, NO_TIME)
-    odd = known & (seconds % 60 > 0) & (minute % HOUR == 0)
-    return (minute + odd).astype(np.int32)
+    known = np.asarray((times >= _YEARS[0]) & (times < _YEARS[1]), bool)
+    minute: NDArray[np.int64] = np.where(known, seconds // 60, NO_TIME)
+    minute += known & (seconds % 60 > 0) & (minute % HOUR == 0)
+    return minute.astype(np.int32)
 
 
 def stamp(minute: int) -> str:
@@ -96,4 +96,4 @@ def clock_changes(first: int, hours: int, timezone: str) -> tuple[NDArray[np.boo
     wall = pd.DatetimeIndex((first + np.arange(hours)).astype("M8[h]").astype("M8[s]"))
     skipped = wall.tz_localize(timezone, nonexistent="NaT", ambiguous=np.ones(hours, bool)).isna()
     repeated = wall.tz_localize(timezone, nonexistent="shift_forward", ambiguous="NaT").isna()
-    return skipped, repeated
+    return np.asarray(skipped, bool), np.asarray(repeated, bool)

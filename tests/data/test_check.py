@@ -5,16 +5,17 @@ from decimal import Decimal
 import numpy as np
 import pandas as pd
 import pytest
+from data.tables import DAYS, good
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data.tables import DAYS, good
 from nas.data.check import check
 from nas.data.dense import to_panel
 from nas.data.findings import LISTED
 from nas.data.long_table import LongTable
 from nas.data.profile import profile
 from nas.errors import DataError
+
 
 def problems(frame, **options):
     with pytest.raises(DataError) as caught:
@@ -49,15 +50,24 @@ BROKEN = {
         good().drop(index=[3, 4, 6]),
         "row 5, column ds: series 'a' lacks 3 days, the first is 2024-03-04; add them, or choose fill: zero or",
     ),
-    "every other day": (good().assign(ds=list(pd.date_range("2024-01-07", periods=10, freq="2D")) * 2), "mostly 2 days"),
+    "every other day": (
+        good().assign(ds=list(pd.date_range("2024-01-07", periods=10, freq="2D")) * 2),
+        "mostly 2 days",
+    ),
     "monthly": (good().assign(ds=list(pd.date_range("2024-01-01", periods=10, freq="MS")) * 2), "mostly 31 days apart"),
     "quarters of an hour": (
         good().assign(ds=list(pd.date_range("2024-01-07", periods=10, freq="15min")) * 2),
         "mostly 15 minutes apart, expected an hour, a day or a week; sum the rows up",
     ),
-    "an hour among days": (spoilt("ds", 9, "2024-03-10 06:00"), "row 11, column ds: 2024-03-10 06:00 has a time of day"),
+    "an hour among days": (
+        spoilt("ds", 9, "2024-03-10 06:00"),
+        "row 11, column ds: 2024-03-10 06:00 has a time of day",
+    ),
     "a jump": (spoilt("ds", 0, "1901-03-01"), "row 3, column ds: 2024-03-02 comes long after 1901-03-01 in row 2"),
-    "an offset": (spoilt("ds", 9, "2024-03-10T00:00+01:00"), "row 11, column ds: '2024-03-10T00:00+01:00' says its off"),
+    "an offset": (
+        spoilt("ds", 9, "2024-03-10T00:00+01:00"),
+        "row 11, column ds: '2024-03-10T00:00+01:00' says its off",
+    ),
     "twins": (spoilt("unique_id", slice(10, 19), "A"), "the series 'a' and 'A' differ only in case or spaces"),
     "a tab in a name": (spoilt("unique_id", slice(10, 19), "b\tb"), "is no name: it holds line breaks"),
     "covariate missing": (spoilt("price", 3, None), "row 5, column price: there is no number"),

@@ -5,8 +5,8 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-
 from data.tables import good
+
 from nas.data import sources
 from nas.data.check import check
 from nas.data.dense import to_panel
