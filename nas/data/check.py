@@ -136,35 +136,28 @@ def examine(
 
 
 def _columns(table: LongTable, raw: Raw, placed: Placed) -> Columns:
-    """Everything by series and step, the series by name; the arrays of ``raw`` are given up one by one."""
-    sorting = np.array(sorted(range(len(raw.ids)), key=raw.ids.__getitem__), np.int64)
+    """Everything by series and step; the arrays of ``raw.numbers`` are given up one by one."""
     order, step, twins = placed.order, placed.step, placed.twins
-    names = np.empty(len(sorting), np.int32)
-    names[sorting] = np.arange(len(sorting))
-    values = {"y": raw.y, **raw.numbers}
+
+    def sort(values: NDArray[np.float32], name: str) -> NDArray[np.float32]:
+        return _added(values[order], twins, name, table) if len(twins) else values[order]
+
+    y = sort(raw.y, "y")
+    numbers = {name: sort(raw.numbers.pop(name), name) for name in list(raw.numbers)}
     if len(twins):
-        values = {name: _added(array[order], twins, name, table) for name, array in values.items()}
         kept = np.delete(np.arange(len(order)), twins)
-        order, step = order[kept], step[kept]
-        values = {name: array[kept] for name, array in values.items()}
-    elif not np.array_equal(order, np.arange(len(raw.row))):
-        values = {name: array[order] for name, array in values.items()}
-    series = names[raw.series[order]]
-    row = raw.row[order]
-    if (np.diff(series) < 0).any():
-        again = np.argsort(series, kind="stable")
-        series, step, row = series[again], step[again], row[again]
-        values = {name: array[again] for name, array in values.items()}
+        order, step, y = order[kept], step[kept], y[kept]
+        numbers = {name: values[kept] for name, values in numbers.items()}
     return Columns(
-        ids=tuple(raw.ids[place] for place in sorting),
+        ids=tuple(raw.ids),
         clock=placed.clock,
         start=np.datetime64(placed.start // HOUR, "h"),
-        row=row,
-        series=series,
+        row=raw.row[order],
+        series=raw.series[order],
         step=step,
-        y=values.pop("y"),
-        numbers=values,
-        words={name: tuple(words[place] for place in sorting) for name, words in raw.words.items()},
+        y=y,
+        numbers=numbers,
+        words={name: tuple(words) for name, words in raw.words.items()},
         skipped=placed.skipped,
         open=table.open,
         available=table.available,
@@ -189,7 +182,7 @@ def _added(values: NDArray[np.float32], twins: NDArray[np.int64], name: str, tab
 def _nothing(table: LongTable, raw: Raw) -> Columns:
     none = np.zeros(0, np.int32)
     return Columns(
-        ids=tuple(sorted(raw.ids)),
+        ids=tuple(raw.ids),
         clock=DAILY,
         start=np.datetime64(0, "h"),
         row=none,

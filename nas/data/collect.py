@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.data import times
-from nas.data.cells import FLOAT32_MAX, Names, numbers
+from nas.data.cells import FLOAT32_MAX, JoinedNames, Names, numbers
 from nas.data.findings import Findings
 from nas.data.long_table import LongTable
 from nas.data.rows import Batch, Cells, FrameRows, Rows
@@ -26,7 +26,7 @@ class Raw:
 
     Attributes:
         total: How many rows the table has.
-        ids: The series, in the order in which they are met; some may have lost all their rows.
+        ids: The series by name; some may have lost all their rows.
         row: int32 [N], row in the file.
         series: int32 [N], position in ``ids``.
         minute: int32 [N], minutes since 1970-01-01 00:00 on the stores' clock.
@@ -48,11 +48,12 @@ class Raw:
 def collect(table: LongTable, found: Findings) -> Raw:
     """Read a table; see :class:`Raw`."""
     rows = table.frame if isinstance(table.frame, Rows) else FrameRows(table.frame)
-    names = _named(table, rows, found)
-    ids, total, wrong = Names(), 0, []  # type: tuple[Names, int, list[tuple[int, str]]]
-    statics = {name: _Static(name) for name in table.stat if name in names}
+    present = _named(table, rows, found)
+    ids, total = JoinedNames([Names() for _ in table.ids]), 0
+    wrong: list[tuple[int, str]] = []
+    statics = {name: _Static(name) for name in table.stat if name in present}
     parts: dict[str, list[NDArray[Any]]] = {name: [] for name in ("row", "series", "minute", "y", *table.numbers)}
-    for batch in rows.batches(names, wrong):
+    for batch in rows.batches(present, wrong):
         total += len(batch.row)
         series = _series(table, batch, ids, found)
         minute = _times(table, batch, found)
@@ -71,11 +72,13 @@ def collect(table: LongTable, found: Findings) -> Raw:
     total += len(wrong)
     if not total:
         found.table("empty table", "the table has no rows, expected one per series and step; give some")
-    _odd_names(table, ids, found)
+    _odd_names(table, ids.names, found)
+    rank, names = ids.names.ranked()
     first = {name: _joined(parts.pop(name), np.int32) for name in ("row", "series", "minute")}
+    first["series"] = rank[first["series"]]
     numbers_ = {name: _joined(parts.pop(name), np.float32) for name in list(parts)}
-    words = {name: statics[name].words(len(ids.places)) for name in statics}
-    return Raw(total, list(ids.places), **first, y=numbers_.pop("y"), numbers=numbers_, words=words)
+    words = {name: statics[name].words(rank) for name in statics}
+    return Raw(total, names, **first, y=numbers_.pop("y"), numbers=numbers_, words=words)
 
 
 def _saying(text: str) -> Callable[[int], str]:
@@ -108,10 +111,10 @@ def _list(names: Iterable[str]) -> str:
     return ", ".join(texts[:10]) + (f" and {len(texts) - 10} more" if len(texts) > 10 else "") or "none"
 
 
-def _series(table: LongTable, batch: Batch, ids: Names, found: Findings) -> NDArray[np.int32]:
+def _series(table: LongTable, batch: Batch, ids: JoinedNames, found: Findings) -> NDArray[np.int32]:
     if not set(table.ids) <= batch.cells.keys():
         return np.full(len(batch.row), -1, np.int32)
-    series = ids.joined([batch.cells[name] for name in table.ids])
+    series = ids.read([batch.cells[name] for name in table.ids])
     at = np.flatnonzero(series < 0)
     found.rows("missing id", "/".join(table.ids), at, batch.row, lambda _: "the series has no name; give it one")
     return series
@@ -181,14 +184,13 @@ class _Static:
         empty = np.flatnonzero(codes < 0)
         found.rows("missing static value", self.name, empty, batch.row, lambda _: "there is no value; give one")
         known = np.flatnonzero((series >= 0) & (codes >= 0))
-        here, first = np.unique(series[known], return_index=True)
-        if len(here) and here[-1] >= len(self.code):
-            more = max(here[-1] + 1, 2 * len(self.code)) - len(self.code)
+        if len(known) and (size := int(series.max()) + 1) > len(self.code):
+            more = max(size, 2 * len(self.code)) - len(self.code)
             self.code = np.append(self.code, np.full(more, -1, np.int32))
             self.row = np.append(self.row, np.zeros(more, np.int64))
-        new = self.code[here] < 0
-        self.code[here[new]] = codes[known[first[new]]]
-        self.row[here[new]] = batch.row[known[first[new]]]
+        new = known[self.code[series[known]] < 0]
+        here, first = np.unique(series[new], return_index=True)
+        self.code[here], self.row[here] = codes[new[first]], batch.row[new[first]]
         other = known[codes[known] != self.code[series[known]]]
         where, first = np.unique(series[other], return_index=True)
         fresh = np.array([place not in self.varied for place in where.tolist()], bool)
@@ -205,11 +207,12 @@ class _Static:
             ),
         )
 
-    def words(self, series: int) -> list[str]:
-        """The text of each series; empty where it has none."""
-        words = [*self.texts.places, ""]
-        code = np.append(self.code, np.full(max(0, series - len(self.code)), -1))
-        return [words[place] for place in code[:series].tolist()]
+    def words(self, rank: NDArray[np.int32]) -> list[str]:
+        """The text of each series in the order of ``rank``; empty where it has none."""
+        words, code = [*self.texts.places, ""], np.full(len(rank), -1)
+        known = self.code[: len(rank)]
+        code[rank[: len(known)]] = known
+        return [words[place] for place in code.tolist()]
 
 
 def _odd_names(table: LongTable, ids: Names, found: Findings) -> None:

@@ -60,7 +60,7 @@ class CsvRows:
         return cls(path, tuple(name.strip() for name in names))
 
     def batches(self, columns: Sequence[str], wrong: list[tuple[int, str]]) -> Iterator[Batch]:
-        """See :class:`nas.data.rows.Rows`. Blank lines count as rows, so that numbers are the file's; not at its end."""
+        """See :class:`nas.data.rows.Rows`. Blank lines count as rows, but not at the end."""
         places = [str(self.names.index(name)) for name in columns]
         skipped: list[int] = []
 

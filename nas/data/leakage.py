@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 LIMIT = 0.95
 """Within series, no plan is correlated so closely with what is sold."""
 SHIFTS = range(-7, 8)
-SERIES = 2000
+SERIES = 500
 """So many series are looked at, evenly spaced."""
 _MIN_STATIC = 10
 

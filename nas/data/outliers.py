@@ -56,7 +56,8 @@ def outliers(columns: Columns, listed: int = 5) -> Outliers:
 def _distances(columns: Columns, at: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
     season = columns.clock.season
     series = columns.series[at].astype(np.int64)
-    group: NDArray[np.int64] = (series - (series[0] if len(series) else 0)) * season + columns.step[at] % season
+    first = int(series[0]) if len(series) else 0
+    group = ((series - first) * season + columns.step[at] % season).astype(np.int64)
     y = columns.y[at]
     median = _medians(group, y)
     usual = median[group]

@@ -44,7 +44,8 @@ def read(cells: Cells, timezone: str | None) -> Times:
     Where no time zone is given, a typed column is told by its own zone's clock, and a text as it is written.
     """
     zone = getattr(cells.type, "tz", None)
-    at, values = distinct(cells.cast(pa.int64()) if zone or pa.types.is_timestamp(cells.type) else cells)
+    at, found = distinct(cells.cast(pa.int64()) if zone or pa.types.is_timestamp(cells.type) else cells)
+    values = found.to_pylist()
     if pa.types.is_timestamp(cells.type):
         stamps = pd.DatetimeIndex(np.array([value or 0 for value in values], f"M8[{cells.type.unit}]"))
         wall = stamps if zone is None else stamps.tz_localize("UTC").tz_convert(timezone or zone).tz_localize(None)

@@ -163,7 +163,7 @@ ROWS = {
     ),
     "the hour that the clocks skip, without a time zone": (
         csv(good(hours("2024-03-30").delete(26).strftime("%Y-%m-%d %H:%M"))),
-        "lacks 1 hours, the first is 2024-03-31 02:00; add them, or choose fill: zero or previous, or name the stores' ti",
+        "lacks 1 hours, the first is 2024-03-31 02:00; add them, or choose fill: zero or previous, or name the st",
         {},
     ),
     "minutes among hours": (

@@ -168,7 +168,7 @@ USUAL = {"unique_id": st.sampled_from(["a", "b"]), "ds": st.sampled_from(DAYS), 
 CELLS = {name: USUAL.get(name, st.floats(0, 1)) | ANYTHING for name in ("unique_id", "ds", "y", "h", "f", "s", "other")}
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(
     rows=st.lists(st.fixed_dictionaries(CELLS), max_size=5),
     absent=st.sets(st.sampled_from(list(CELLS)), max_size=2),
