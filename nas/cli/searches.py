@@ -47,6 +47,8 @@ def start(
     freq: table.Freq = None,
     fill: table.Fill = None,
     until: table.Until = None,
+    series: table.Series = None,
+    subset: table.Subset = None,
     horizon: table.Horizon = None,
     objective: Annotated[
         list[str] | None,

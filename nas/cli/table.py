@@ -32,6 +32,8 @@ Timezone = Annotated[str | None, typer.Option(help="The stores' own zone, as Eur
 Freq = Annotated[str | None, typer.Option(help="hourly, daily or weekly; by default found in the table.")]
 Fill = Annotated[str | None, typer.Option(help="What a missing step means: zero or previous.")]
 Until = Annotated[str | None, typer.Option(help="Leave out the sales after this day, as 2024-03-31.")]
+Series = Annotated[int | None, typer.Option(help="Search over so many series only.")]
+Subset = Annotated[str | None, typer.Option(help="Which series those are: largest or stratified.")]
 Horizon = Annotated[int | None, typer.Option(help="Steps ahead; by default 24 hours, 14 days or 4 weeks.")]
 
 
@@ -41,7 +43,7 @@ def described(options: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         options: Values of the options above by the name of the command's argument; others are ignored.
     """
-    plain = ("open", "available", "holidays", "timezone", "freq", "fill", "until", "horizon")
+    plain = ("open", "available", "holidays", "timezone", "freq", "fill", "until", "series", "subset", "horizon")
     found: dict[str, Any] = {name: options[name] for name in plain if options.get(name) is not None}
     found |= {name: list(options[name]) for name in ("hist", "futr", "stat", "ignore") if options.get(name)}
     ids = options.get("unique_id") or ["unique_id"]
@@ -57,18 +59,9 @@ def examine(values: Mapping[str, Any]) -> Profile:
         RequestError: The description makes no sense.
         DataError: There is no table to read.
     """
-    from nas.data import sources  # noqa: PLC0415 pandas takes half a second
-    from nas.data.profile import profile  # noqa: PLC0415
-    from nas.data.split import steps_needed  # noqa: PLC0415
+    from nas.data.profile import examined  # noqa: PLC0415 pandas takes half a second
 
-    spec = DataSpec.checked(values)
-    table = sources.load(spec, Settings.from_environment().folder / "cache")
-    return profile(
-        table,
-        fill=spec.fill,
-        steps_needed=lambda clock: steps_needed(*spec.split_steps(clock)),
-        until=spec.until,
-    )
+    return examined(DataSpec.checked(values), Settings.from_environment().folder / "cache")
 
 
 def refuse_problems(path: str, found: Profile, *, listed: bool) -> None:

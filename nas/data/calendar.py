@@ -18,6 +18,7 @@ SAMPLE = 1 << 20
 """So many distances between rows are enough to find the frequency."""
 JUMP_DAYS = 1100
 """A longer gap inside a series is a wrong date, not missing rows."""
+_UNKNOWN = "unknown frequency"
 _WEEKDAYS = ("Thursday", "Friday", "Saturday", "Sunday", "Monday", "Tuesday", "Wednesday")  # 1970 began on a Thursday
 _SUMMED = {"hourly": "hours: sum the rows up by hour", "daily": "days: sum the rows up by day"}
 
@@ -90,17 +91,19 @@ def _frequency(raw: Raw, order: NDArray[np.int64], fill: str | None, found: Find
     known = {HOUR: HOURLY, DAY: DAILY, 7 * DAY: WEEKLY}
     if usual in known and (days or usual == HOUR):
         return known[usual]
-    if fill and HOUR < usual < 28 * DAY:
-        return HOURLY if not days else WEEKLY if usual % (7 * DAY) == 0 else DAILY
-    says = f"rows of a series are mostly {_span(usual)} apart, expected an hour, a day or a week"
+    guess = None
+    if HOUR < usual < 28 * DAY:
+        guess = HOURLY if not days else WEEKLY if usual % (7 * DAY) == 0 else DAILY
+    if fill and guess:
+        return guess
+    remedy = "name freq, or choose fill: zero, if steps without sales are left out"
     if usual < HOUR:
         remedy = "sum the rows up by hour or by day"
-    elif usual >= 28 * DAY:
+    elif guess is None:
         remedy = "give weekly or daily sales: forecasts by month need no device"
-    else:
-        remedy = "name freq, or choose fill: zero, if steps without sales are left out"
-    found.table("unknown frequency", f"{says}; {remedy}")
-    return None
+    says = f"rows of a series are mostly {_span(usual)} apart, expected an hour, a day or a week"
+    found.table(_UNKNOWN, f"{says}; {remedy}")
+    return guess
 
 
 def _span(minutes: int) -> str:
@@ -172,7 +175,8 @@ def _examined(
             f"{f' in row {raw.row[before[i]]}' if i in before else ''}; keep one row{hint}"
         ),
     )
-    _gaps(raw, table, placed, same & (apart > 1), fill, found)
+    if _UNKNOWN not in found.counts:
+        _gaps(raw, table, placed, same & (apart > 1), fill, found)
     return Placed(placed.clock, placed.start, order, step, placed.skipped, again[twice])
 
 

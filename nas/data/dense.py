@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,8 @@ from nas.data.panel import Panel
 if TYPE_CHECKING:
     from nas.data.check import Columns
 
+Subset: TypeAlias = Literal["largest", "stratified"]
+
 
 def to_panel(
     columns: Columns,
@@ -21,7 +23,7 @@ def to_panel(
     *,
     fill: str | None = None,
     series: int | None = None,
-    rule: str = "largest",
+    rule: Subset = "largest",
 ) -> Panel:
     """Lay checked columns out on one calendar, which ends with the last step that was observed.
 
@@ -111,7 +113,7 @@ class _Places:
         return (self.inside & (self.lay(columns.numbers[columns.available], 1) > 0)).astype(np.float32)
 
 
-def _kept(columns: Columns, series: int | None, rule: str) -> NDArray[np.int64]:
+def _kept(columns: Columns, series: int | None, rule: Subset) -> NDArray[np.int64]:
     if series is None or series >= len(columns.ids):
         return np.arange(len(columns.ids))
     observed, size = columns.observed, len(columns.ids)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nas.data import sources
 from nas.data.check import Columns, examine
 from nas.data.demand import CLASSES, classes
 from nas.data.holidays import NAME
@@ -17,8 +19,9 @@ from nas.data.leakage import suspects
 from nas.data.long_table import LongTable
 from nas.data.outliers import outliers
 from nas.data.panel import PROMOTIONS
-from nas.data.split import MIN_PAST
+from nas.data.split import MIN_PAST, steps_needed
 from nas.frequency import Frequency, FrequencyName
+from nas.request import DataSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,25 @@ class Profile:
             "warnings": list(self.warnings),
             "problems": list(self.problems),
         }
+
+
+def examined(spec: DataSpec, cache: Path) -> Profile:
+    """The profile of the data that a request asks for.
+
+    Args:
+        spec: Which data, which columns, which split.
+        cache: Where a source may keep what is costly to make.
+
+    Raises:
+        DataError: There is no table to read.
+        RequestError: The horizon does not fit in a part, at the frequency that the table has.
+    """
+    return profile(
+        sources.load(spec, cache),
+        fill=spec.fill,
+        steps_needed=lambda clock: steps_needed(*spec.split_steps(clock)),
+        until=spec.until,
+    )
 
 
 def profile(
