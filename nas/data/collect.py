@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,8 +17,9 @@ from nas.data.long_table import LongTable
 from nas.data.rows import Batch, Cells, FrameRows, Rows
 from nas.data.times import NO_TIME
 
-_LENGTH = 200
+_LENGTH = 500
 """A longer name comes from a quote that is never closed."""
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\ufffd]")
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -216,14 +218,9 @@ class _Static:
 
 
 def _odd_names(table: LongTable, ids: Names, found: Findings) -> None:
-    """Names that only differ in case, or that no person wrote."""
-    column, alike = "/".join(table.ids), dict[str, str]()
+    """Names that no person wrote."""
     for name in ids.places:
-        if len(name) > _LENGTH or not name.isprintable():
+        if len(name) > _LENGTH or _CONTROL.search(name):
             shown = repr(name[:60] + ("…" if len(name) > 60 else ""))
-            says = "is no name: it holds line breaks or unprintable characters, or a quote is never closed; mend it"
-            found.table("unreadable id", f"column {column}: {shown} {says}")
-        twin = alike.setdefault(" ".join(name.casefold().split()), name)
-        if twin != name:
-            says = f"the series {twin!r} and {name!r} differ only in case or spaces; write one name, or tell them apart"
-            found.table("twin ids", f"column {column}: {says}")
+            says = "is no name: it holds line breaks or control characters, or a quote is never closed; mend it"
+            found.table("unreadable id", f"column {'/'.join(table.ids)}: {shown} {says}")

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from nas.data import sources
 from nas.data.check import Columns, examine
 from nas.data.demand import CLASSES, classes
+from nas.data.doubts import doubts
 from nas.data.holidays import NAME
-from nas.data.leakage import suspects
 from nas.data.long_table import LongTable
 from nas.data.outliers import outliers
 from nas.data.panel import PROMOTIONS
@@ -147,7 +147,7 @@ def profile(
         closed_share=_share(columns, table.open, observed),
         outliers=odd.count,
         covariates={"hist": table.hist, "futr": table.planned, "stat": table.stat},
-        warnings=(*(suspects(table, columns) if known else ()), *_far(table, columns, odd.largest, odd.usual)),
+        warnings=tuple(doubts(table, columns, odd)) if known else (),
         problems=found.problems(),
     )
 
@@ -198,11 +198,3 @@ def _known_ahead(table: LongTable, columns: Columns) -> dict[str, int | None]:
         planned = columns.step[after & ~np.isnan(columns.numbers[name])]
         ahead[name] = int(planned.max()) + 1 - columns.steps if len(planned) else 0
     return ahead | ({NAME: None} if table.holidays else {})
-
-
-def _far(table: LongTable, columns: Columns, at: NDArray[np.int64], usual: NDArray[np.float64]) -> list[str]:
-    return [
-        f"row {columns.row[i]}, column {table.keys.y}: {columns.y[i]:.6g} is far from the {median:.6g} that series "
-        f"{columns.ids[columns.series[i]]!r} usually sells then; look whether it is true"
-        for i, median in zip(at.tolist(), usual.tolist(), strict=True)
-    ]

@@ -20,6 +20,7 @@ DAY, HOUR = 1440, 60
 NO_TIME = int(np.iinfo(np.int32).min)
 _DATE = r"(?:\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?)?|\d{8})"
 _ZONE = r"(?:Z|[+-]\d{2}:?\d{2})"
+_UTC = ("UTC", "Etc/UTC", "+00:00")
 _YEARS = pd.Timestamp("1900-01-01"), pd.Timestamp("2200-01-01")
 
 
@@ -29,30 +30,30 @@ class Times:
 
     Attributes:
         minute: int32 [B], minutes since 1970-01-01 00:00 on the stores' own clock; ``NO_TIME`` where unreadable.
-        zoned: bool [B], where a text says its offset from UTC.
-        zone: The zone that a typed column carries itself.
+        zoned: bool [B], where a cell says its offset from UTC, and it needs ``timezone`` to be told by.
     """
 
     minute: NDArray[np.int32]
     zoned: NDArray[np.bool_]
-    zone: str | None = None
 
 
 def read(cells: Cells, timezone: str | None) -> Times:
     """Read dates; those with a zone or an offset are told by the clock of ``timezone``.
 
-    Where no time zone is given, a typed column is told by its own zone's clock, and a text as it is written.
+    Where no time zone is given, a typed column is told by its own zone's clock, and a text as it is written. No
+    store's clock is UTC: a typed column in UTC is one of dates, or its times have to be told by ``timezone``.
     """
     zone = getattr(cells.type, "tz", None)
-    at, found = distinct(cells.cast(pa.int64()) if zone or pa.types.is_timestamp(cells.type) else cells)
+    at, found = distinct(cells.cast(pa.int64()) if pa.types.is_timestamp(cells.type) else cells)
     values = found.to_pylist()
     if pa.types.is_timestamp(cells.type):
         stamps = pd.DatetimeIndex(np.array([value or 0 for value in values], f"M8[{cells.type.unit}]"))
         wall = stamps if zone is None else stamps.tz_localize("UTC").tz_convert(timezone or zone).tz_localize(None)
-        minute, zoned = _minutes(wall), np.zeros(len(values), bool)
+        minute = _minutes(wall)
+        zoned = (minute % DAY != 0) & (timezone is None and zone in _UTC)
     else:
         minute, zoned = _texts([_text(value) for value in values], timezone)
-    return Times(take(minute, at, NO_TIME), take(zoned, at, False), zone)
+    return Times(take(minute, at, NO_TIME), take(zoned, at, False))
 
 
 def _text(value: Any) -> str:

@@ -11,6 +11,7 @@ from data.tables import DAYS, good
 
 from nas.data import sources
 from nas.data.check import check
+from nas.data.profile import profile
 from nas.errors import DataError
 from nas.request import DataSpec
 
@@ -126,16 +127,6 @@ ROWS = {
     ),
     "no static": (line(4, "a,2024-03-03,1,1,"), "row 4, column region: there is no value; give one", {}),
     "no id": (line(4, ",2024-03-03,1,1,north"), "row 4, column unique_id: the series has no name; give it one", {}),
-    "case twins": (
-        text(lambda lines: [*lines[:6], *(row.replace("a,", "A,") for row in lines[6:])]),
-        "differ only in",
-        {},
-    ),
-    "blanks in ids": (
-        csv(table(unique_id=["my a"] * 10 + ["my  a"] * 10)),
-        "'my a' and 'my  a' differ only in case or",
-        {},
-    ),
     "zones among naive times": (
         line(4, "a,2024-03-03T00:00Z,1,1,north"),
         "row 4, column ds: '2024-03-03T00:00Z' says its offset from UTC; name the stores' own zone as timezone",
@@ -164,6 +155,11 @@ ROWS = {
     "the hour that the clocks skip, without a time zone": (
         csv(good(hours("2024-03-30").delete(26).strftime("%Y-%m-%d %H:%M"))),
         "lacks 1 hours, the first is 2024-03-31 02:00; add them, or choose fill: zero or previous, or name the st",
+        {},
+    ),
+    "a name with line breaks": (
+        csv(table(unique_id=["a"] * 10 + ["b\nb"] * 10)),
+        "is no name: it holds line breaks",
         {},
     ),
     "minutes among hours": (
@@ -200,6 +196,11 @@ PARQUET = {
     "bytes for names": (
         parquet(table(region=[b"\xff"] * 9 + [b"a"] * 11)),
         "row 11, column region: \"b'a'\" differs",
+        {},
+    ),
+    "hours in UTC": (
+        parquet(good(hours(zone="UTC"))),
+        "row 3, column ds: '2024-10-26 01:00:00+00:00' says its offset from UTC; name the stores' own zone as timezone",
         {},
     ),
     "times of day": (
@@ -240,3 +241,17 @@ def test_a_byte_order_mark_crlf_and_blank_lines_at_the_end_are_no_problem(tmp_pa
     (tmp_path / "sales.csv").write_bytes(content)
     columns = check(sources.load(DataSpec(path=str(tmp_path / "sales.csv"), **NAMED), tmp_path))
     assert (len(columns.y), columns.total) == (80, 80)
+
+
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [
+        (("a", "A"), "row 2, column unique_id: 'a' differs from 'A' only in"),
+        (("my a", "my  a"), "row 2, column unique_id: 'my a'"),
+    ],
+)
+def test_names_that_are_nearly_the_same_are_shown_but_allowed(tmp_path, names, says):
+    (tmp_path / "sales.csv").write_text(csv(table(unique_id=[names[0]] * 10 + [names[1]] * 10)))
+    found = profile(sources.load(DataSpec(path=str(tmp_path / "sales.csv"), **NAMED), tmp_path))
+    assert not found.problems
+    assert any(warning.startswith(says) for warning in found.warnings), found.warnings

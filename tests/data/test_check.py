@@ -68,7 +68,6 @@ BROKEN = {
         spoilt("ds", 9, "2024-03-10T00:00+01:00"),
         "row 11, column ds: '2024-03-10T00:00+01:00' says its off",
     ),
-    "twins": (spoilt("unique_id", slice(10, 19), "A"), "the series 'a' and 'A' differ only in case or spaces"),
     "a tab in a name": (spoilt("unique_id", slice(10, 19), "b\tb"), "is no name: it holds line breaks"),
     "covariate missing": (spoilt("price", 3, None), "row 5, column price: there is no number"),
     "covariate a word": (spoilt("price", 3, "dear"), "row 5, column price: 'dear' is not a number"),
