@@ -84,3 +84,14 @@ def test_a_file_of_many_batches_is_one_table(tmp_path, monkeypatch, suffix):
     np.testing.assert_array_equal(columns.y, np.arange(100))
     assert columns.words == {"region": ("north", "south")}
     np.testing.assert_array_equal(frame["y"].to_numpy()[columns.row - 2], np.arange(100))
+
+
+def test_a_series_whose_static_value_varies_is_told_once_over_many_batches(tmp_path, monkeypatch):
+    monkeypatch.setattr("nas.data.parquet_rows.BATCH", 3)
+    frame = good()
+    frame.loc[4:9, "region"] = "east"
+    frame.to_parquet(tmp_path / "sales.parquet", index=False)
+    with pytest.raises(DataError) as caught:
+        check(LongTable(open_rows(tmp_path / "sales.parquet"), futr=("price",), stat=("region",)))
+    says = "row 6, column region: 'east' differs from 'north' in row 2 of the same series; keep one of the two"
+    assert caught.value.problems == (says,)

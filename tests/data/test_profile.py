@@ -149,3 +149,9 @@ def test_series_without_a_history_are_counted():
     frame.loc[frame["unique_id"] == "s2", "y"] = np.nan
     found = of(frame)
     assert (found.new_series, found.empty_series, found.problems) == (2, 1, ())
+
+
+def test_a_plan_of_a_single_step_counts():
+    frame = sales(days=30, series=2)
+    frame.loc[frame["ds"] == "2024-01-30", "y"] = np.nan
+    assert of(frame).known_ahead == {"price": 1}
