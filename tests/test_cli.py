@@ -107,7 +107,7 @@ def test_a_broken_table_is_refused_before_anything_is_queued(nas, tmp_path):
     (tmp_path / "sales.csv").write_text("unique_id;ds;y\na;2024-01-01;1\n")
     code, _, err = nas("search", "start", "--device", "a", "--data", tmp_path / "sales.csv")
     assert code == 2
-    assert "unique_id is missing" in err
+    assert "is separated by semicolons" in err
 
 
 def test_a_wrong_space_names_its_line(nas, tmp_path):
@@ -121,6 +121,72 @@ def test_a_right_space_says_how_large_it_is(nas, tmp_path):
     (tmp_path / "mine.yaml").write_text("name: x\nparameters:\n  hidden: [8, 16]\n")
     assert "2 architectures" in nas("space", "check", tmp_path / "mine.yaml")[1]
     assert json.loads(nas("space", "check", tmp_path / "mine.yaml", "--json")[1])["size"] == 2
+
+
+DESCRIBED = (
+    *(
+        "--unique-id",
+        "shop",
+        "--unique-id",
+        "article",
+        "--ds",
+        "day",
+        "--y",
+        "units",
+        "--futr",
+        "promo",
+        "--stat",
+        "shop",
+    ),
+    *("--open", "open", "--available", "stock", "--holidays", "DE", "--timezone", "Europe/Berlin", "--horizon", "7"),
+)
+
+
+@pytest.fixture
+def sales(tmp_path):
+    """A shop's own table: 120 days of two articles, closed and sold out at times, in their own words."""
+    lines = ["shop,article,day,units,promo,open,stock"]
+    for article in ("milk", "bread"):
+        for number in range(120):
+            day, is_open = f"2024-{1 + number // 28:02d}-{1 + number % 28:02d}", int(number % 7 != 6)
+            lines.append(f"Köln,{article},{day},{is_open * (5 + number % 4)},{number % 2},{is_open},{number % 9}")
+    path = tmp_path / "sales.csv"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def test_a_table_may_be_described_in_its_own_words(nas, sales):
+    code, out, err = nas("data", "check", sales, *DESCRIBED, "--fill", "zero", "--json")
+    assert (code, err) == (0, "")
+    found = json.loads(out)
+    assert (found["series"], found["frequency"], found["problems"]) == (2, "daily", [])
+    assert found["known_ahead"] == {"promo": 0, "open": 0, "holiday": None}
+    assert found["closed_share"] == pytest.approx(1 / 7, abs=0.01)
+    assert found["censored_share"] == pytest.approx(1 / 9, abs=0.01)
+    code, out, _ = nas("data", "check", sales, *DESCRIBED, "--fill", "zero")
+    assert code == 0
+    assert "holiday: always" in out
+
+
+def test_a_search_takes_the_description_that_was_checked(nas, sales, monkeypatch):
+    asked = []
+    monkeypatch.setattr(Client, "start_search", lambda _client, request: asked.append(request) or {"id": 1})
+    words = (*DESCRIBED, "--fill", "zero", "--series", "1", "--subset", "stratified", "--test-days", "14")
+    assert nas("search", "start", "--device", "a", "--data", sales, *words)[0] == 0
+    data = SearchRequest.model_validate(asked[0]).data
+    assert (data.columns.unique_id, data.columns.ds, data.columns.y) == (("shop", "article"), "day", "units")
+    assert (data.open, data.available, data.holidays, data.timezone) == ("open", "stock", "DE", "Europe/Berlin")
+    assert (data.fill, data.series, data.subset, data.horizon, data.test_days) == ("zero", 1, "stratified", 7, 14)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "says"),
+    [("--freq", "monthly", "freq"), ("--until", "soon", "until"), ("--timezone", "Mars", "'Mars' is no time zone")],
+)
+def test_a_description_that_makes_no_sense_is_refused_by_name(nas, sales, option, value, says):
+    code, _, err = nas("data", "check", sales, *DESCRIBED, option, value)
+    assert code == 2
+    assert says in err
 
 
 def test_a_broken_table_lists_every_problem_by_row_and_column(nas, tmp_path):

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from nas.cli import show
+from nas.cli import show, table
 from nas.cli.searches import AsJson
-from nas.cli.table import examine, refuse_problems
 from nas.settings import Settings
 from nas.space import SearchSpace, schema
 
@@ -51,23 +50,54 @@ def print_schema() -> None:
 
 @data.command("check")
 def check_data(
-    file: Annotated[Path, typer.Argument(help="CSV or Parquet with unique_id, ds, y and covariates.")],
-    hist: Annotated[list[str] | None, typer.Option(help="Column known only up to today.")] = None,
-    futr: Annotated[list[str] | None, typer.Option(help="Column that is planned ahead.")] = None,
-    stat: Annotated[list[str] | None, typer.Option(help="Column that never changes within a series.")] = None,
-    ignore: Annotated[list[str] | None, typer.Option(help="Column to leave out.")] = None,
-    fill: Annotated[str | None, typer.Option(help="What a missing day means: zero or previous.")] = None,
-    horizon: Annotated[int | None, typer.Option(help="Steps ahead, for the shortest history that is enough.")] = None,
+    file: Annotated[Path, typer.Argument(help="CSV or Parquet: series, time, units sold, and covariates.")],
+    unique_id: table.UniqueId = None,
+    ds: table.Ds = "ds",
+    y: table.Y = "y",
+    hist: table.Hist = None,
+    futr: table.Futr = None,
+    stat: table.Stat = None,
+    ignore: table.Ignore = None,
+    open: table.Open = None,  # noqa: A002 the option's name
+    available: table.Available = None,
+    holidays: table.Holidays = None,
+    timezone: table.Timezone = None,
+    freq: table.Freq = None,
+    fill: table.Fill = None,
+    until: table.Until = None,
+    horizon: table.Horizon = None,
     json: AsJson = False,
 ) -> None:
     """Say what is in a sales table, and everything that is wrong with it by row and column."""
-    columns = {"hist": hist or [], "futr": futr or [], "stat": stat or [], "ignore": ignore or []}
-    found = examine({"source": "table", "path": str(file), "fill": fill, "horizon": horizon, **columns})
+    found = table.examine({"source": "table", "path": str(file), **table.described(locals())})
     if json:
         show.as_json(found.to_dict())
     else:
-        facts = [[name.replace("_", " "), value] for name, value in found.to_dict().items() if name != "problems"]
-        show.rows(str(file), ["", ""], facts)
-        for problem in found.problems:
-            show.line(f"• {problem}")
-    refuse_problems(str(file), found, listed=True)
+        show.rows(str(file), ["", ""], _facts(found.to_dict()))
+        for kind, texts in (("look at", found.warnings), ("mend", found.problems)):
+            for text in texts:
+                show.line(f"• {kind}: {text}")
+    table.refuse_problems(str(file), found, listed=True)
+
+
+def _facts(profile: dict[str, Any]) -> list[list[Any]]:
+    """A profile as lines of a table; what there is none of is left out."""
+    return [
+        [name.replace("_", " "), _fact(value)]
+        for name, value in profile.items()
+        if name not in ("warnings", "problems") and value not in (None, {})
+    ]
+
+
+def _fact(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    parts = []
+    for name, of in value.items():
+        if isinstance(of, dict):  # a promotion's share and lift
+            parts.append(f"{name}: " + ", ".join(f"{key} {show.figure(number)}" for key, number in of.items()))
+        elif isinstance(of, list):
+            parts.append(f"{name}: {', '.join(of) or '–'}")
+        else:
+            parts.append(f"{name}: {'always' if of is None else of}")
+    return "; ".join(parts)

@@ -10,8 +10,7 @@ from urllib.parse import urlsplit
 
 import typer
 
-from nas.cli import draw, show
-from nas.cli.table import examine, refuse_problems
+from nas.cli import draw, show, table
 from nas.client import Client
 from nas.errors import ControllerFault, RequestError
 from nas.request import ACCURACIES, COSTS
@@ -34,11 +33,23 @@ def start(
     device: Annotated[list[str], typer.Option(help="Device to measure on; give it again for several.")],
     space: Annotated[str, typer.Option(help="A built-in space, or a YAML file.")] = "lstm_compact",
     data: Annotated[Path | None, typer.Option(help="CSV or Parquet; default: Complete Journey.")] = None,
-    hist: Annotated[list[str] | None, typer.Option(help="Column known only up to today.")] = None,
-    futr: Annotated[list[str] | None, typer.Option(help="Column that is planned ahead.")] = None,
-    stat: Annotated[list[str] | None, typer.Option(help="Column that never changes within a series.")] = None,
-    ignore: Annotated[list[str] | None, typer.Option(help="Column to leave out.")] = None,
-    fill: Annotated[str | None, typer.Option(help="What a missing day means: zero or previous.")] = None,
+    unique_id: table.UniqueId = None,
+    ds: table.Ds = "ds",
+    y: table.Y = "y",
+    hist: table.Hist = None,
+    futr: table.Futr = None,
+    stat: table.Stat = None,
+    ignore: table.Ignore = None,
+    open: table.Open = None,  # noqa: A002 the option's name
+    available: table.Available = None,
+    holidays: table.Holidays = None,
+    timezone: table.Timezone = None,
+    freq: table.Freq = None,
+    fill: table.Fill = None,
+    until: table.Until = None,
+    series: table.Series = None,
+    subset: table.Subset = None,
+    horizon: table.Horizon = None,
     objective: Annotated[
         list[str] | None,
         typer.Option(help=f"Of {', '.join(ACCURACIES + COSTS)}; a cost on one device is METRIC@DEVICE."),
@@ -47,7 +58,6 @@ def start(
         list[str] | None, typer.Option(help="Such as 'latency_p95_ms<=2', or for one device 'latency_p95_ms@pi4<=5'.")
     ] = None,
     trials: Annotated[int, typer.Option(help="Architectures to propose.")] = 36,
-    horizon: Annotated[int | None, typer.Option(help="Steps ahead; by default 24 hours, 14 days or 4 weeks.")] = None,
     validation_days: Annotated[int | None, typer.Option(help="Days before the test that choose among trials.")] = None,
     test_days: Annotated[int | None, typer.Option(help="Last days, for the final report only.")] = None,
     max_epochs: Annotated[int, typer.Option(help="Where a training ends if early stopping has not.")] = 60,
@@ -61,12 +71,12 @@ def start(
     json: AsJson = False,
 ) -> None:
     """Start a search."""
-    columns = {"hist": hist or [], "futr": futr or [], "stat": stat or [], "ignore": ignore or []}
     parts = {"validation_days": validation_days, "test_days": test_days}
+    asked = {**table.described(locals()), **{name: days for name, days in parts.items() if days is not None}}
     request: dict[str, Any] = {
         "name": name,
         "space": space if _is_name(space) else SearchSpace.load(Path(space)).to_dict(),
-        "data": _table(data, columns, {"horizon": horizon, "fill": fill, **parts}),
+        "data": _table(data, asked),
         "devices": device,
         "constraints": _constraints(constraint or ()),
         "trials": trials,
@@ -214,16 +224,19 @@ def save_package(client: Client, student: int, folder: Path) -> Path:
     return path
 
 
-def _table(data: Path | None, columns: dict[str, list[str]], split: dict[str, Any]) -> dict[str, Any]:
+def _table(data: Path | None, asked: dict[str, Any]) -> dict[str, Any]:
     """The request's ``data``; a table that lies on this computer is looked at before anything is queued."""
     if data is None:
-        if any(columns.values()):
-            raise RequestError("--hist, --futr, --stat and --ignore name columns of a table; give it with --data.")
-        return split
-    described = {"source": "table", "path": str(data.expanduser().absolute()), **columns, **split}
+        if {"columns", "hist", "futr", "stat", "ignore", "open", "available"} & asked.keys():
+            raise RequestError(
+                "--unique-id, --ds, --y, --hist, --futr, --stat, --ignore, --open and --available name columns of a "
+                "table; give it with --data."
+            )
+        return asked
+    found = {"source": "table", "path": str(data.expanduser().absolute()), **asked}
     if urlsplit(Settings.from_environment().url).hostname in ("127.0.0.1", "localhost", "::1"):
-        refuse_problems(str(data), examine(described), listed=False)
-    return described
+        table.refuse_problems(str(data), table.examine(found), listed=False)
+    return found
 
 
 def _make_folder(folder: Path) -> None:

@@ -8,7 +8,6 @@ from nas.data import sources
 from nas.data.dense import to_panel
 from nas.data.panel import Panel
 from nas.data.split import steps_needed
-from nas.frequency import FREQUENCIES
 from nas.request import DataSpec
 
 
@@ -21,11 +20,16 @@ def load_panel(spec: DataSpec, cache_folder: Path) -> Panel:
 
     Raises:
         DataError: The data cannot be used; carries every problem.
+        RequestError: The horizon does not fit in a part, at the frequency that the table has.
         MissingExtra: The source's package is not installed.
     """
     from nas.data.check import check  # noqa: PLC0415 - pandas takes half a second, and only loading needs it
 
     table = sources.load(spec, cache_folder)
-    needed = steps_needed(*spec.split_steps(FREQUENCIES[spec.freq or "daily"]))
-    columns = check(table, fill=spec.fill, steps_needed=needed)
-    return to_panel(columns, table.hist, table.futr, fill=spec.fill, largest=spec.series)
+    columns = check(
+        table,
+        fill=spec.fill,
+        steps_needed=lambda clock: steps_needed(*spec.split_steps(clock)),
+        until=spec.until,
+    )
+    return to_panel(columns, table.hist, table.planned, fill=spec.fill, series=spec.series, rule=spec.subset)
