@@ -13,6 +13,9 @@ THURSDAY = 3
 """1970-01-01 was a Thursday; Monday is 0."""
 _KNOT_DAYS = 7
 _KNOTS = 366 // _KNOT_DAYS + 2
+_20_DECEMBER = 294  # of a year that begins on 1 March
+_TURN = 20
+"""Days from 20 December to 8 January."""
 _LONGEST = 24
 """A month has at most 23 working days."""
 
@@ -78,19 +81,31 @@ class PayDays(nn.Module):
 
 
 class TimeOfYear(nn.Module):
-    """A learned curve over the year, ``[batch, steps, width]``, straight between weekly knots; zero before training."""
+    """A learned curve over the year, ``[batch, steps, width]``, straight between weekly knots; zero before training.
 
-    def __init__(self, width: int) -> None:
+    Where steps are days or shorter, the days around the turn of the year, many of them half days, each move its first
+    column: no curve bends that fast. A column for every date of the year learns the dates instead of the days
+    (on Rossmann's validation weeks WAPE rose from 0.067 to 0.071).
+    """
+
+    def __init__(self, width: int, *, daily: bool) -> None:
         super().__init__()
         self.knots = nn.Embedding(_KNOTS, width)
-        nn.init.zeros_(self.knots.weight)
+        self.turn = nn.Embedding(_TURN + 2, 1) if daily else None
+        for table in (self.knots, self.turn):
+            if table is not None:
+                nn.init.zeros_(table.weight)
 
     def forward(self, time: Tensor) -> Tensor:
         _, of_year = day_of_month_and_year(time)
         knot = _over(of_year, _KNOT_DAYS)
         along = (of_year - knot * _KNOT_DAYS).to(self.knots.weight.dtype).unsqueeze(-1) / _KNOT_DAYS
         curve: Tensor = self.knots(knot) * (1 - along) + self.knots(knot + 1) * along
-        return curve
+        if self.turn is None:
+            return curve
+        place = (of_year - _20_DECEMBER + 1).clamp(0, _TURN + 1)
+        within = ((place > 0) & (place <= _TURN)).to(curve.dtype).unsqueeze(-1)
+        return torch.cat([curve[..., :1] + self.turn(place) * within, curve[..., 1:]], -1)
 
 
 def _month_begin(month: Tensor) -> Tensor:

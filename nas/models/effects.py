@@ -24,7 +24,9 @@ from nas.models.forecaster import Forecaster, Inputs, recurrent
 from nas.models.shape import Shape
 
 MIXES = 4
-"""Ways in which static ids may differ in their pay days, and in their time of the year."""
+"""Ways in which static ids may differ in their pay days, their time of the year, and their plans."""
+NEAR = 3
+"""Steps on either side whose plans bear upon a step: the day before a holiday, the third day of a promotion."""
 _RESIDUAL = 4.0
 """Errors of log sales are some tenths; the encoder likes them nearer to one."""
 
@@ -136,19 +138,24 @@ class _DayEffect(nn.Module):
         super().__init__()
         width, ids = architecture.head, bool(shape.vocabulary) and architecture.embedding
         self.near = nn.Conv1d(futr, width, 3, padding=1) if futr else None
+        # Rare days (the day before Christmas) must not wait until a hidden unit is free for them.
+        self.plans = nn.Conv1d(futr, 1 + MIXES, 2 * NEAR + 1, padding=NEAR, bias=False) if futr else None
         calendar, hours = "calendar" in architecture.features, shape.clock.hours
         self.weekday = nn.Embedding(7, width) if calendar and hours <= HOURS_PER_DAY else None
         self.hour = nn.Embedding(HOURS_PER_DAY, width) if calendar and hours < HOURS_PER_DAY else None
         self.pay = PayDays(1 + MIXES) if calendar and hours <= HOURS_PER_DAY else None
-        self.year = TimeOfYear(1 + MIXES) if calendar and shape.yearly else None
+        daily = hours <= HOURS_PER_DAY
+        self.year = TimeOfYear(1 + MIXES, daily=daily) if calendar and shape.yearly else None
         self.who = nn.Linear(architecture.embedding, width, bias=False) if ids else None
         self.strength = nn.Linear(architecture.embedding, width) if ids else None
-        self.mix = nn.Linear(architecture.embedding, 2 * MIXES, bias=False) if ids else None
+        self.mix = nn.Linear(architecture.embedding, 3 * MIXES, bias=False) if ids else None
         self.bias = nn.Parameter(torch.zeros(width))
         self.hidden, self.out = nn.Linear(width, width), nn.Linear(width, 1)
         for table in (self.weekday, self.hour):
             if table is not None:
                 nn.init.normal_(table.weight, std=0.05)
+        if self.plans is not None:
+            nn.init.zeros_(self.plans.weight)
         if self.strength is not None:
             nn.init.zeros_(self.strength.weight)
             nn.init.zeros_(self.strength.bias)
@@ -172,6 +179,8 @@ class _DayEffect(nn.Module):
         for place, module in enumerate((self.pay, self.year)):
             if module is not None:
                 effect = effect + self._mixed(module(time), who, place)
+        if self.plans is not None:
+            effect = effect + self._mixed(self.plans(futr.transpose(1, 2)).transpose(1, 2), who, 2)
         return effect, hidden
 
     def _mixed(self, parts: Tensor, who: Tensor | None, place: int) -> Tensor:

@@ -36,10 +36,18 @@ def test_working_days_left_and_gone_are_counted_from_monday_to_friday(day):
 
 
 def test_the_curve_over_the_year_is_straight_between_its_weekly_knots():
-    curve = TimeOfYear(1)
+    curve = TimeOfYear(1, daily=False)
     torch.nn.init.normal_(curve.knots.weight)
     first = dt.date(2024, 3, 1)
     values = [curve(hours(first + dt.timedelta(days=d))[None]).item() for d in range(15)]
     knots = curve.knots.weight[:3, 0].tolist()
     assert all(abs(values[7 * i] - knots[i]) < 1e-6 for i in range(3))
     assert abs(values[3] - (knots[0] * 4 / 7 + knots[1] * 3 / 7)) < 1e-6
+
+
+def test_the_days_around_the_turn_of_the_year_stand_for_themselves():
+    curve = TimeOfYear(1, daily=True)
+    torch.nn.init.ones_(curve.turn.weight)
+    days = [dt.date(2023, 12, 19) + dt.timedelta(days=d) for d in range(22)]
+    values = [curve(hours(day)[None]).item() for day in days]
+    assert values == [0.0, *[1.0] * 20, 0.0]
