@@ -26,7 +26,7 @@ from nas.frequency import FREQUENCIES, Frequency, FrequencyName
 from nas.space import SearchSpace
 
 ACCURACIES: tuple[str, ...] = ("wape", "mae", "rmse", "mase", "rmsse", "pinball", "coverage_error")
-"""Known after training; judged on the validation part, whole or a slice of it. Lower is better, like every metric here."""
+"""Known after training; judged on the validation part or a slice of it. Lower is better, like every metric here."""
 OF_QUANTILES = ("pinball", "coverage_error")
 """Accuracies that only a forecast with quantiles has; coverage itself is best neither high nor low."""
 COSTS: tuple[str, ...] = (

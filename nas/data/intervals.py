@@ -72,8 +72,9 @@ def paired(target: Floats, a: Floats, b: Floats, mask: Floats, series: NDArray[n
     """
     _, code = np.unique(series, return_inverse=True)
     judged = (mask > 0).astype(np.float64)
-    rows = (np.abs(target) * judged, np.abs(a - target) * judged, np.abs(b - target) * judged)
-    sales, of_a, of_b = (np.bincount(code, each.sum(axis=1, dtype=np.float64)) for each in rows)
+    known = target.astype(np.float64)
+    rows = (np.abs(known) * judged, np.abs(a - known) * judged, np.abs(b - known) * judged)
+    sales, of_a, of_b = (np.bincount(code, each.sum(axis=1)).astype(np.float64) for each in rows)
     return paired_sums(of_a, of_b, sales)
 
 

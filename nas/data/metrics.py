@@ -139,7 +139,8 @@ def _positive(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _divided(above: NDArray[np.float64], below: NDArray[Any]) -> NDArray[np.float64]:
     """NaN where nothing is below."""
-    return np.divide(above, below, out=np.full(above.shape, np.nan), where=below > 0)
+    found: NDArray[np.float64] = np.divide(above, below, out=np.full(above.shape, np.nan), where=below > 0)
+    return found
 
 
 def _mean(values: NDArray[np.float64]) -> float | None:

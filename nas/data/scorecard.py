@@ -171,7 +171,7 @@ class _Table:
         }
 
     def cold(self, windows: Windows, days: int, predict: Predict) -> dict[str, Any]:
-        """All forecasts again, as if a series had begun ``days`` before its origin, beside baselines that know no more."""
+        """All forecasts again, as if each series had begun ``days`` before; the baselines know no more than that."""
         steps = days * 24 // self._panel.clock.hours
         forecast = predict(_begun(windows, steps, self._panel))
         _refuse_other(windows, forecast, self._panel, self._origins, self.quantiles)

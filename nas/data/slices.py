@@ -89,7 +89,7 @@ def require_slices(names: Sequence[str], panel: Panel, origins: Sequence[int], h
         return
     found = slicings(panel, origins, horizon)
     steps = np.asarray(origins)[:, None] + np.arange(horizon)
-    judged = {"n": (panel.mask[:, steps] > 0).transpose(1, 0, 2)}
+    judged = {"n": (panel.mask[:, steps] > 0).transpose(1, 0, 2).astype(np.float64)}
     for metric in wanted:
         if metric.slicing == "season" and (reason := unjudgeable_season(panel, origins)):
             raise RequestError(f"{metric} cannot be judged: {reason}; lengthen validation_days or leave it out.")
@@ -135,7 +135,7 @@ def _covariates(panel: Panel, origins: Sequence[int], horizon: int) -> list[Slic
         found.append(Slicing("promotion", ("promoted", "not promoted"), _on_series(~promoted)))
     columns = [i for i, name in enumerate(panel.futr_names) if name.lower().startswith(HOLIDAYS)]
     if columns:
-        holiday = (panel.futr[:, steps][..., columns] > 0).any(axis=-1)
+        holiday = panel.futr[:, steps][..., columns].max(axis=-1) > 0
         found.append(Slicing("holiday", ("holiday", "no holiday"), _on_series(~holiday)))
     return found
 
