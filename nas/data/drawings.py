@@ -96,7 +96,9 @@ def _examples(panel: Panel, origin: int, forecast: Floats) -> Iterator[tuple[str
 def _off(panel: Panel, ahead: slice, forecast: Floats) -> NDArray[np.float64]:
     judged = panel.mask[:, ahead] > 0
     error = np.where(judged, np.abs(panel.y[:, ahead].astype(np.float64) - forecast), 0.0).sum(axis=1)
-    return error / np.maximum((panel.y[:, ahead] * judged).sum(axis=1, dtype=np.float64), 1.0)
+    sold = (panel.y[:, ahead] * judged).sum(axis=1, dtype=np.float64)
+    relative: NDArray[np.float64] = error / np.maximum(sold, 1.0)
+    return relative
 
 
 def _known(values: NDArray[np.float64]) -> tuple[float | None, ...]:

@@ -102,8 +102,8 @@ def _drifts(panel: Panel, validation: slice, test: slice) -> list[Drift]:
     ]
     covariates = [panel.futr[:, part][seen] for part, seen in zip((validation, test), judged, strict=True)]
     if panel.promotions:
-        promoted = [(each[:, list(panel.promotions)] > 0).any(axis=1) for each in covariates]
-        found.append(Drift("promotion share", _mean(promoted[0]), _mean(promoted[1]), None))
+        promoted = [each[:, list(panel.promotions)].max(axis=1, initial=0) > 0 for each in covariates]
+        found.append(Drift("promotion share", *(_mean(np.asarray(each)) for each in promoted), None))
     for column, name in enumerate(panel.futr_names):
         before, after = (each[:, column] for each in covariates)
         found.append(Drift(name, _mean(before), _mean(after), stability_index(before, after)))
