@@ -14,7 +14,7 @@ from nas.cli import draw, show
 from nas.cli.table import examine, refuse_problems
 from nas.client import Client
 from nas.errors import ControllerFault, RequestError
-from nas.request import ACCURACIES, COSTS
+from nas.metric import ACCURACIES, COSTS
 from nas.settings import Settings
 from nas.space import SearchSpace
 

@@ -1,8 +1,8 @@
 """Distribution shift: whether the test part is like the validation part that chose the model.
 
-The population stability index (Siddiqi, 2006; Yurdakul, 2018) sums (q − p)·ln(q / p) over tenths of the validation part's
-values. By its users' rule of thumb, below 0.1 little has changed, and above 0.25 so much that a model should be looked
-at again.
+The population stability index (Siddiqi, 2006; Yurdakul, 2018) sums (q − p)·ln(q / p) over tenths of the
+validation part's values. By its users' rule of thumb, below 0.1 little has changed, and above 0.25 so much that a model
+should be looked at again.
 """
 
 from __future__ import annotations
@@ -102,8 +102,8 @@ def _drifts(panel: Panel, validation: slice, test: slice) -> list[Drift]:
     ]
     covariates = [panel.futr[:, part][seen] for part, seen in zip((validation, test), judged, strict=True)]
     if panel.promotions:
-        promoted = [each[:, list(panel.promotions)].max(axis=1, initial=0) > 0 for each in covariates]
-        found.append(Drift("promotion share", *(_mean(np.asarray(each)) for each in promoted), None))
+        promoted = [np.asarray(each[:, list(panel.promotions)].max(axis=1) > 0) for each in covariates]
+        found.append(Drift("promotion share", _mean(promoted[0]), _mean(promoted[1]), None))
     for column, name in enumerate(panel.futr_names):
         before, after = (each[:, column] for each in covariates)
         found.append(Drift(name, _mean(before), _mean(after), stability_index(before, after)))
@@ -118,10 +118,11 @@ def _order(wapes: Mapping[str, tuple[float | None, float | None]], winner: str) 
     ranks = [sorted(known, key=lambda name: (known[name][part], name != winner)).index(winner) for part in (0, 1)]
     if ranks[0] == ranks[1]:
         return []
-    return [
+    moved = (
         f"By WAPE the {winner.replace('_', ' ')} is number {ranks[0] + 1} of {len(known)} on validation and number "
         f"{ranks[1] + 1} on the test part: the order among the candidates does not hold."
-    ]
+    )
+    return [moved]
 
 
 def _shares(values: NDArray[np.floating[Any]], edges: NDArray[np.floating[Any]]) -> NDArray[np.float64]:

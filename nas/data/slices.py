@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from nas.data.metrics import Sums
 from nas.data.panel import Panel
 from nas.errors import RequestError
-from nas.request import SLICINGS, Metric
+from nas.metric import SLICINGS, Metric
 
 SEASON_DAYS = 365
 """Seasons are told apart only when the origins span so many days."""

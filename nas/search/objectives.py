@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from nas.data.scorecard import Scorecard
 from nas.data.slices import named
 from nas.devices.measurement import Measurement
-from nas.request import ACCURACIES, COSTS, Metric, split
+from nas.metric import ACCURACIES, COSTS, Metric, split
 
 Values = dict[str, float | None]
 

@@ -13,8 +13,12 @@ from numpy.typing import NDArray
 
 from nas.architecture import PRECISIONS, Architecture, has_int8
 from nas.cluster import Cluster
+from nas.data.drawings import Drawing
+from nas.data.intervals import paired_sums
+from nas.data.metrics import METRICS
 from nas.data.panel import Panel
 from nas.data.scorecard import Scorecard
+from nas.data.shift import shift
 from nas.data.split import Split
 from nas.data.windows import Windows, evaluation
 from nas.devices.fleet import Fleet
@@ -22,6 +26,7 @@ from nas.devices.measurement import Measurement
 from nas.errors import CandidateFault, Conflict, DeviceBusy
 from nas.export.artifact import Artifact
 from nas.export.package import Checked, Package, pack
+from nas.export.report import Report, Rival, report_files, rivals_of
 from nas.export.targets import export, exporter_for, is_onnx, suffix
 from nas.models.shape import Shape
 from nas.models.training import predict, restore
@@ -69,13 +74,16 @@ class Workshop:
 class Form:
     """One trained model in one precision, with its accuracy and the trainer's own answers.
 
-    ``onnx`` is the artifact itself, or beside an artifact for a runtime of another format the same network.
+    ``onnx`` is the artifact itself, or beside an artifact for a runtime of another format the same network. ``errors``
+    and ``drawings`` are of the test part, as ``Judged`` has them.
     """
 
     artifact: Artifact
     onnx: bytes
     validation: Scorecard
     test: Scorecard
+    errors: NDArray[np.float64]
+    drawings: tuple[Drawing, ...]
     expected: NDArray[np.float32]
 
 
@@ -126,8 +134,9 @@ def make_student(
         shop.tell("train the plain LSTM beside it")
         plain = _plain(request, shop)
     chosen = architecture.precision
-    winner = {**_figures(forms[chosen].test, measured[chosen]), "parameters": (trial.training or {}).get("parameters")}
-    beside = {"student": winner, "plain_lstm": plain, **_baselines(forms[chosen].test)}
+    winner = {**_figures(forms[chosen], measured[chosen]), "parameters": (trial.training or {}).get("parameters")}
+    shown = {name: figure for name, figure in plain.items() if name != "series_errors"}
+    beside = {"student": winner, "plain_lstm": shown, **_baselines(forms[chosen].test)}
     shop.tell("pack")
     package = Package(
         name=f"student-{job.id}",
@@ -140,6 +149,7 @@ def make_student(
         checks=checks,
         scorecards={p: {"validation": f.validation.to_dict(), "test": f.test.to_dict()} for p, f in forms.items()},
         beside=beside,
+        report=report_files(_report(f"student-{job.id}", forms[chosen], plain, shop)),
         training=request.training.model_dump(),
         origin={"search": job.search_id, "trial": job.trial, "sampler": request.sampler, "seed": request.seed},
     )
@@ -147,7 +157,7 @@ def make_student(
         "architecture": architecture.to_dict(),
         "devices": list(shop.devices),
         "precision": chosen,
-        "beside": beside,
+        "beside": {**beside, "plain_lstm": plain},
         "verification": {device: check.verified for device, check in checks.items()},
     }
     return pack(package), result
@@ -163,8 +173,11 @@ def trained_forms(
         artifact = export(model)
         expected = predict(model, verification_windows(panel, split, architecture.window))
         portable = artifact.model if is_onnx(architecture.runtime) else exporter_for("onnxruntime")(model).model
-        cards = [judge(portable, architecture.window, panel, split, part) for part in ("validation", "test")]
-        forms[precision] = Form(artifact, portable, cards[0], cards[1], expected)
+        levels = model.shape.quantiles
+        validation, test = (
+            judge(portable, architecture.window, panel, split, part, levels) for part in ("validation", "test")
+        )
+        forms[precision] = Form(artifact, portable, validation.card, test.card, test.errors, test.drawings, expected)
     return forms
 
 
@@ -267,12 +280,38 @@ def _plain(request: SearchRequest, shop: Workshop) -> dict[str, Any]:
         workers = shop.cluster.workers
         trained = shop.cluster.call(train_alone, panel, shop.split, request.training, seed, workers)
     forms = _forms(PLAIN, trained.learned.weights, shop)
-    figures = _figures(forms["fp32"].test, _measured(forms["fp32"], shop))
-    return {**figures, "parameters": trained.learned.training["parameters"]}
+    form = forms["fp32"]
+    figures = _figures(form, _measured(form, shop))
+    errors = [float(f"{error:.6g}") for error in form.errors[0]]
+    return {**figures, "parameters": trained.learned.training["parameters"], "series_errors": errors}
 
 
-def _figures(test: Scorecard, measured: Mapping[str, Measurement]) -> dict[str, Any]:
-    return {**test.overall, **costs(measured)}
+def _figures(form: Form, measured: Mapping[str, Measurement]) -> dict[str, Any]:
+    return {**form.test.overall, "validation_wape": form.validation.overall["wape"], **costs(measured)}
+
+
+def _report(name: str, form: Form, plain: Mapping[str, Any], shop: Workshop) -> Report:
+    """The chosen form beside the plain LSTM and the baselines."""
+    pair = None
+    if (others := plain.get("series_errors")) is not None:  # a student made by an earlier version has none
+        pair = paired_sums(form.errors[0], np.asarray(others), form.errors[1]).to_dict()
+    figures = {metric: plain.get(metric) for metric in METRICS}
+    clock, validation, test = shop.panel.clock, form.validation, form.test
+    wapes = {
+        "student": (validation.overall["wape"], test.overall["wape"]),
+        "plain_lstm": (plain.get("validation_wape"), plain.get("wape")),
+        **{key: (validation.baselines[key]["wape"], test.baselines[key]["wape"]) for key in test.baselines},
+    }
+    return Report(
+        title=name,
+        about=f"{form.artifact.architecture}, {shop.split.horizon} {clock.unit}s ahead",
+        clock=clock,
+        validation=validation,
+        test=test,
+        rivals=(Rival(name="plain 1x128 LSTM", figures=figures, pair=pair), *rivals_of(test, clock)),
+        shift=shift(shop.panel, shop.split, wapes, "student"),
+        drawings=form.drawings,
+    )
 
 
 def _baselines(test: Scorecard) -> dict[str, Any]:

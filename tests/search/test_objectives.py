@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from nas.devices.device import Device
 from nas.devices.fake import FakeTransport, latency_by_size
 from nas.devices.fleet import Fleet
-from nas.request import COSTS, SearchRequest
+from nas.metric import COSTS
+from nas.request import SearchRequest
 from nas.search.objectives import costs, undecided, violations
 
 

@@ -27,6 +27,7 @@ ROUTES = {
     ("get", "/api/v1/students"): 200,
     ("get", "/api/v1/students/{id_}"): 200,
     ("get", "/api/v1/students/{id_}/package"): 200,
+    ("get", "/api/v1/students/{id_}/report"): 200,
 }
 HEAVY = ("torch", "paramiko", "optuna", "pandas", "onnxruntime", "distributed")
 
