@@ -231,7 +231,7 @@ def _refuse_other(
     if forecast.shape != expected or windows.target.shape != size:
         raise RequestError(
             f"A forecast of {list(forecast.shape)} was given for targets of {list(windows.target.shape)}, expected "
-            f"{list(expected)} for {list(size)}, all {len(panel.ids)} series at {len(origins)} origins; cut them with "
+            f"{list(expected)} for {list(size)}: all {len(panel.ids)} series at {len(origins)} origins; cut them with "
             "evaluation()."
         )
     if not np.isfinite(forecast).all():

@@ -169,7 +169,7 @@ def _classes(known: Panel) -> NDArray[np.int64]:
 def _deciles(volume: NDArray[np.float64]) -> Slicing:
     """Tenths of the series by what they sold; 10 sold the most."""
     rank = np.argsort(np.argsort(volume, kind="stable"), kind="stable")
-    return _per_series("volume", tuple(map(str, range(1, 11))), rank * 10 // len(volume))
+    return _per_series("volume", tuple(map(str, range(1, 11))), -(-(rank + 1) * 10 // len(volume)) - 1)
 
 
 def _horizon(panel: Panel, horizon: int) -> Slicing:

@@ -63,7 +63,7 @@ def test_every_slicing_covers_every_judged_day_once(judged, card):
     for slicing in card.slices.keys() - {"season"}:
         slices = card.slices[slicing].values()
         assert sum(each["n"] for each in slices) == windows.target_mask.sum()
-        assert all(each["mae"] == pytest.approx(2) for each in slices)
+        assert all(each["mae"] == pytest.approx(2) for each in slices if each["n"])
 
 
 def test_a_slice_holds_its_own_days(panel, judged, card):
@@ -134,7 +134,7 @@ def test_a_forecast_that_is_not_finite_blames_the_candidate(panel, judged):
 
 def test_windows_of_other_origins_are_refused(panel, judged):
     windows, forecast, origins = judged
-    with pytest.raises(RequestError, match=r"expected \[15, 14\] for both"):
+    with pytest.raises(RequestError, match=r"expected \[15, 14\] for \[15, 14\]"):
         score(windows, forecast, panel, origins[:3], "test")
     with pytest.raises(RequestError, match=r"A forecast of \[20, 7\] was given"):
         score(windows, forecast[:, :7], panel, origins, "test")
@@ -151,10 +151,16 @@ def test_quantiles_are_judged_in_every_slice(panel, judged):
     assert card.overall["mae"] == pytest.approx(2)
 
 
-def test_an_interval_holds_its_value_and_needs_five_series(panel, judged, card):
+def test_an_interval_holds_its_value_and_needs_five_series(card):
+    assert card.interval is None  # one of the five series has ended
+    table = synthetic.generate(n_series=9, days=160)
+    panel = to_panel(check(table), table.hist, table.futr)
+    origins = Split.of(panel).test_origins
+    windows = evaluation(panel, origins, 28, HORIZON)
+    card = score(windows, windows.target + 2, panel, origins, "test")
     low, high = card.interval
-    assert low <= card.overall["wape"] <= high
-    assert card.slices["region"]["north"]["interval"] is None  # three series
+    assert low < card.overall["wape"] < high
+    assert card.slices["region"]["north"]["interval"] and card.slices["region"]["south"]["interval"] is None
     assert card.slices["horizon"]["1-7"]["interval"][0] <= card.slices["horizon"]["1-7"]["wape"]
     naive = card.against["seasonal_naive"]
     assert naive["ratio"] == pytest.approx(card.overall["wape"] / card.baselines["seasonal_naive"]["wape"])

@@ -95,7 +95,7 @@ def fetch_report(
     try:
         with zipfile.ZipFile(io.BytesIO(db.blobs.get(str(job.package)))) as archive:
             content = archive.read(f"student-{id_}/report.{form}")
-    except KeyError:
+    except (KeyError, zipfile.BadZipFile):
         raise Conflict(
             f"Student {id_} was made by an earlier version and has no report; export its trial again."
         ) from None
