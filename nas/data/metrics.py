@@ -55,7 +55,11 @@ class Scale:
 
 
 def terms(
-    target: Floats, forecast: Floats, mask: Floats | None = None, quantiles: tuple[float, ...] = ()
+    target: Floats,
+    forecast: Floats,
+    mask: Floats | None = None,
+    quantiles: tuple[float, ...] = (),
+    is_open: Floats | None = None,
 ) -> dict[str, NDArray[np.float64]]:
     """What is added up, one array of the target's shape each and 0 where nothing is judged.
 
@@ -64,6 +68,8 @@ def terms(
         forecast: float [...], or [..., Q] with ``quantiles``.
         mask: float [...], 1 where a step is judged; None: everywhere.
         quantiles: The Q levels, ascending, the median among them.
+        is_open: float [...], 0 where a store is closed; None: nowhere. A forecast of 0 on a closed day counts as an
+            error of none, but it says nothing of the quantiles: there is no coverage to be had for nothing.
     """
     judged = np.ones(target.shape) if mask is None else (mask > 0).astype(np.float64)
     sales = target.astype(np.float64) * judged
@@ -79,7 +85,12 @@ def terms(
     }
     if quantiles:
         inside = (target >= forecast[..., 0]) & (target <= forecast[..., -1])
-        found |= {"pinball": _pinball(target, forecast, quantiles) * judged, "inside": inside * judged}
+        uncertain = judged if is_open is None else judged * (is_open > 0)
+        found |= {
+            "pinball": _pinball(target, forecast, quantiles) * judged,
+            "uncertain": uncertain,
+            "inside": inside * uncertain,
+        }
     return found
 
 
@@ -100,7 +111,7 @@ def figures(sums: Sums, scale: Scale | None = None, quantiles: tuple[float, ...]
     count = total["n"]
     mean_square, coverage = _ratio(total["squared"], count), None
     if quantiles:
-        coverage = _ratio(total["inside"], count)
+        coverage = _ratio(total["inside"], total["uncertain"])
     return {
         "wape": _ratio(total["absolute"], total["size"]),
         "mae": _ratio(total["absolute"], count),

@@ -38,7 +38,8 @@ class Scorecard:
             baselines' WAPE. Slicings are the static covariates that group series, ``promotion``, ``holiday``,
             ``intermittency``, ``volume`` (tenths, 10 sold the most), ``cold_start`` (days of history), ``horizon``
             (steps ahead, from 1) and ``season`` (months). One that cannot be judged says why: ``not judgeable``.
-        calibration: By quantile level: the share of targets at or below it; empty without quantiles.
+        calibration: By quantile level: the share of targets at or below it; empty without quantiles. As for coverage,
+            steps on which a store is closed do not count.
         steps: WAPE by step ahead, from the first: ``model`` and each baseline.
         windows: Number of forecasts.
         series: Number of series.
@@ -123,7 +124,7 @@ def score(
         against={name: _against(whole["model"], sums).to_dict() for name, sums in whole.items() if name != "model"},
         slices=slices,
         calibration={
-            str(level): _share(windows, forecast[..., position] >= windows.target)
+            str(level): table.share(windows.target <= forecast[..., position])
             for position, level in enumerate(quantiles)
         },
         steps={name: table.by_step(name) for name in whole},
@@ -144,6 +145,9 @@ class _Table:
         self.shape = len(origins), len(panel.ids), self.horizon
         self.quantiles, self._panel, self._origins = quantiles, panel, origins
         self._target, self._mask = windows.target, windows.target_mask
+        self._open = None
+        if panel.open is not None:
+            self._open = windows.future[..., panel.futr_names.index(panel.open)]
         first = min(origins)
         self.scale = Scale.of(panel.y[:, :first], panel.mask[:, :first], panel.clock.season)
         rivals = baseline_forecasts(panel, origins, self.horizon)
@@ -182,6 +186,11 @@ class _Table:
         rivals = {name: float(self._terms(rival)["absolute"].sum()) for name, rival in shorter.items()}
         return self._row(model, rivals, ratio_bounds(model["absolute"][None], model["size"][None])[0])
 
+    def share(self, held: NDArray[np.bool_]) -> float | None:
+        """Over the judged steps on which a store is open."""
+        asked = self.terms["model"]["uncertain"].reshape(held.shape) > 0
+        return float(held[asked].mean()) if asked.any() else None
+
     def by_step(self, name: str) -> tuple[float | None, ...]:
         """WAPE at each step ahead."""
         above, below = (self.terms[name][term].sum(axis=(0, 1)) for term in ("absolute", "size"))
@@ -203,7 +212,7 @@ class _Table:
         }
 
     def _terms(self, forecast: Floats, quantiles: tuple[float, ...] = ()) -> dict[str, NDArray[np.float64]]:
-        found = terms(self._target, forecast, self._mask, quantiles)
+        found = terms(self._target, forecast, self._mask, quantiles, self._open)
         return {name: each.reshape(self.shape) for name, each in found.items()}
 
     def _rivals(self) -> list[tuple[str, dict[str, NDArray[np.float64]]]]:
@@ -256,8 +265,3 @@ def _by_series(found: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[np
 
 def _against(model: Mapping[str, NDArray[np.float64]], rival: Mapping[str, NDArray[np.float64]]) -> Interval:
     return paired_sums(model["absolute"], rival["absolute"], model["size"])
-
-
-def _share(windows: Windows, held: NDArray[np.bool_]) -> float | None:
-    judged = windows.target_mask > 0
-    return float(held[judged].mean()) if judged.any() else None

@@ -10,7 +10,9 @@ from markupsafe import Markup, escape
 from nas.data.drawings import Drawing
 
 Values = Sequence[float | None]
-WIDTH, HEIGHT = 640, 220
+WIDTH, HEIGHT = 860, 220
+SMALL = 420
+"""Width of the drawings, which stand beside each other."""
 LEFT, RIGHT, HEAD, FOOT = 46, 8, 12, 26
 ROW_WIDTH, ROW_HEIGHT = 180, 14
 STYLES = ("model", "rival", "rival second")
@@ -63,16 +65,16 @@ def drawing(shown: Drawing) -> Markup:
     high = max([value for value in (*sold, *shown.forecast, *shown.high) if value is not None] + [1e-9]) * 1.05
     scale = 0.0, high
     ahead = range(begin, count)
-    parts = [_grid(*scale), _ends(shown.first, "", "")]
-    x = _x(begin - 0.5, count)
+    parts = [_grid(*scale, SMALL), _ends(shown.first, "", "", SMALL)]
+    x = _x(begin - 0.5, count, SMALL)
     parts.append(f'<line class="origin" x1="{x:.1f}" x2="{x:.1f}" y1="{HEAD}" y2="{HEIGHT - FOOT}"/>')
     if shown.low:
-        there = [f"{_x(i, count):.1f},{_y(v, scale):.1f}" for i, v in zip(ahead, shown.high, strict=True)]
-        back = [f"{_x(i, count):.1f},{_y(v, scale):.1f}" for i, v in zip(ahead, shown.low, strict=True)]
+        there = [f"{_x(i, count, SMALL):.1f},{_y(v, scale):.1f}" for i, v in zip(ahead, shown.high, strict=True)]
+        back = [f"{_x(i, count, SMALL):.1f},{_y(v, scale):.1f}" for i, v in zip(ahead, shown.low, strict=True)]
         parts.append(f'<polygon class="band" points="{" ".join(there + back[::-1])}"/>')
-    parts.append(_line(sold, range(count), count, scale, "sold"))
-    parts.append(_line(shown.forecast, ahead, count, scale, "model"))
-    return _svg(parts, f"Sales and forecast of {shown.series}")
+    parts.append(_line(sold, range(count), count, scale, "sold", SMALL))
+    parts.append(_line(shown.forecast, ahead, count, scale, "model", SMALL))
+    return _svg(parts, f"Sales and forecast of {shown.series}", SMALL)
 
 
 def bar(value: float | None, bounds: Values | None, rival: float | None, most: float) -> Markup:
@@ -91,21 +93,21 @@ def bar(value: float | None, bounds: Values | None, rival: float | None, most: f
     return _markup(head + "".join(parts) + "</svg>")
 
 
-def _grid(low: float, high: float) -> str:
+def _grid(low: float, high: float, width: int = WIDTH) -> str:
     parts = []
     for share in (0, 0.5, 1):
         value, y = low + share * (high - low), _y(low + share * (high - low), (low, high))
-        parts.append(f'<line class="axis" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        parts.append(f'<text class="tick" x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{value:.3g}</text>')
+        parts.append(f'<line class="axis" x1="{LEFT}" x2="{width - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
+        parts.append(f'<text class="tick" x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{_short(value)}</text>')
     return "".join(parts)
 
 
-def _ends(first: str, last: str, unit: str) -> str:
+def _ends(first: str, last: str, unit: str, width: int = WIDTH) -> str:
     y = HEIGHT - FOOT + 16
     return (
         f'<text class="tick" x="{LEFT}" y="{y}">{first}</text>'
-        f'<text class="tick" x="{(LEFT + WIDTH) / 2}" y="{y}" text-anchor="middle">{unit}</text>'
-        f'<text class="tick" x="{WIDTH - RIGHT}" y="{y}" text-anchor="end">{last}</text>'
+        f'<text class="tick" x="{(LEFT + width) / 2}" y="{y}" text-anchor="middle">{unit}</text>'
+        f'<text class="tick" x="{width - RIGHT}" y="{y}" text-anchor="end">{last}</text>'
     )
 
 
@@ -115,10 +117,12 @@ def _legend(name: str, style: str, row: int) -> str:
     return f'{swatch}<text x="{x + 28}" y="{HEAD}">{escape(name)}</text>'
 
 
-def _line(values: Values, places: Sequence[int], count: int, scale: tuple[float, float], style: str) -> str:
+def _line(
+    values: Values, places: Sequence[int], count: int, scale: tuple[float, float], style: str, width: int = WIDTH
+) -> str:
     """A line that is broken where a value is not known; one alone becomes a dot."""
     points = [
-        None if value is None else (_x(place, count), _y(value, scale))
+        None if value is None else (_x(place, count, width), _y(value, scale))
         for place, value in zip(places, values, strict=True)
     ]
     runs: list[list[tuple[float, float]]] = [[]]
@@ -136,8 +140,8 @@ def _line(values: Values, places: Sequence[int], count: int, scale: tuple[float,
     return "".join(parts)
 
 
-def _x(place: float, count: int) -> float:
-    return LEFT + (WIDTH - LEFT - RIGHT) * place / max(count - 1, 1)
+def _x(place: float, count: int, width: int) -> float:
+    return LEFT + (width - LEFT - RIGHT) * place / max(count - 1, 1)
 
 
 def _y(value: float, scale: tuple[float, float]) -> float:
@@ -145,9 +149,13 @@ def _y(value: float, scale: tuple[float, float]) -> float:
     return HEIGHT - FOOT - (HEIGHT - FOOT - HEAD - 8) * (value - low) / (high - low)
 
 
-def _svg(parts: Sequence[str], label: str) -> Markup:
-    head = f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(label)}">'
+def _svg(parts: Sequence[str], label: str, width: int = WIDTH) -> Markup:
+    head = f'<svg viewBox="0 0 {width} {HEIGHT}" role="img" aria-label="{escape(label)}">'
     return _markup(head + "".join(parts) + "</svg>")
+
+
+def _short(value: float) -> str:
+    return f"{value:.3g}" if value < 1000 else f"{value:,.0f}"
 
 
 def _markup(text: str) -> Markup:

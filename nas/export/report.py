@@ -126,7 +126,7 @@ def _context(report: Report) -> dict[str, Any]:
     named = {"model": "this student", **baseline_names(report.clock)}
     return {
         "report": report,
-        "metrics": [name for name in test.overall if test.overall[name] is not None],
+        "metrics": [name for name in test.overall if test.overall[name] is not None and name != "coverage_error"],
         "steps": charts.lines(
             {named[name]: values for name, values in test.steps.items()},
             "WAPE by step ahead",
@@ -164,7 +164,9 @@ def _template() -> jinja2.Template:
 
 
 def _figure(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4g}"
+    if value is None:
+        return "–"
+    return f"{value:.4g}" if abs(value) < 10_000 else f"{value:,.0f}"
 
 
 def _bounds(pair: tuple[float | None, float | None] | None) -> str:

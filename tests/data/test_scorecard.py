@@ -151,6 +151,20 @@ def test_quantiles_are_judged_in_every_slice(panel, judged):
     assert card.overall["mae"] == pytest.approx(2)
 
 
+def test_closed_days_are_right_for_nothing_and_say_nothing_of_quantiles(panel, judged):
+    windows, forecast, origins = judged
+    known = replace(panel, futr=np.ones_like(panel.futr), futr_names=("open",), open="open")
+    known.futr[:, ::2] = 0
+    windows = evaluation(replace(known, y=panel.y * known.futr[..., 0]), origins, 28, HORIZON)
+    open_ = windows.future[..., 0] > 0
+    forecast = np.where(open_, windows.target + 2, 0)
+    quantiles = np.stack([forecast, forecast, forecast], -1)
+    card = score(windows, quantiles, known, origins, "test", quantiles=(0.1, 0.5, 0.9))
+    share = (open_ * windows.target_mask).sum() / windows.target_mask.sum()
+    assert card.overall["mae"] == pytest.approx(2 * share)
+    assert card.overall["coverage"] == 0 and set(card.calibration.values()) == {1.0}
+
+
 def test_an_interval_holds_its_value_and_needs_five_series(card):
     assert card.interval is None  # one of the five series has ended
     table = synthetic.generate(n_series=9, days=160)
