@@ -105,6 +105,20 @@ def test_every_device_of_the_search_measures_and_verifies_it(made):
     assert "the worst of pi4, jetson" in files["README.md"].decode()
 
 
+def test_the_report_stands_beside_it(made, trained):
+    panel, split, _ = trained
+    files, _ = made("pi4")
+    report = json.loads(files["report.json"])
+    assert files["report.html"].startswith(b"<!doctype html>")
+    assert "  report.html\n" in files["SHA256SUMS"].decode()
+    assert report["test"] == json.loads(files["scorecard.json"])["forms"]["fp32"]["test"]
+    assert set(report["test"]["slices"]["cold_start"]) == {"0", "7", "28"}
+    assert "cold_start" not in report["validation"]["slices"]
+    assert [rival["name"] for rival in report["rivals"]] == ["plain 1x128 LSTM", "seasonal naive", "day-of-week mean"]
+    first = report["drawings"][0]
+    assert len(first["forecast"]) == split.horizon and first["series"] in panel.ids
+
+
 def test_a_student_of_one_device_has_one_measurement_and_no_names(made):
     files, result = made("pi4")
     assert [name for name in files if name.startswith("measurement")] == ["measurement.json"]
