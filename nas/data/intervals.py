@@ -8,8 +8,8 @@ draws. The seed is fixed: the same forecasts always have the same interval.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,7 @@ MIN_SERIES = 5
 """With fewer series, drawing among them says nothing about others: there is no interval then."""
 _SEED = 20_240_229
 _AT_ONCE = 4_000_000
-"""Numbers drawn at a time, which bounds the memory for many series."""
+"""Numbers drawn at a time, and turned into floats, which bounds the memory for many series."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,17 +115,26 @@ def ratio_bounds(
 
 def _resampled(sums: NDArray[np.float64]) -> NDArray[np.float64]:
     """The totals of [R, S] sums in each draw, [R, DRAWS]."""
-    return np.concatenate([sums @ times.T for times in _draws(sums.shape[1])], axis=1)
+    drawn = _draws(sums.shape[1])
+    block = _block(sums.shape[1])
+    parts = [sums @ drawn[first : first + block].T.astype(np.float64) for first in range(0, DRAWS, block)]
+    return np.concatenate(parts, axis=1)
 
 
-def _draws(series: int) -> Iterator[NDArray[np.float64]]:
-    """How often each series was drawn: float64 [n, S] blocks, ``DRAWS`` rows in all."""
+@lru_cache(maxsize=2)
+def _draws(series: int) -> NDArray[np.uint8]:
+    """How often each series was drawn, uint8 [DRAWS, S]: drawn once for all slices of a scorecard."""
     random = np.random.default_rng(_SEED)
-    block = max(1, min(DRAWS, _AT_ONCE // series))
-    for first in range(0, DRAWS, block):
-        rows = min(block, DRAWS - first)
-        cells = random.integers(series, size=(rows, series)) + np.arange(rows)[:, None] * series
-        yield np.bincount(cells.reshape(-1), minlength=rows * series).reshape(rows, series).astype(np.float64)
+    found = np.empty((DRAWS, series), np.uint8)
+    for first in range(0, DRAWS, _block(series)):
+        part = found[first : first + _block(series)]
+        cells = random.integers(series, size=part.shape) + np.arange(len(part))[:, None] * series
+        part[:] = np.bincount(cells.reshape(-1), minlength=part.size).reshape(part.shape)
+    return found
+
+
+def _block(series: int) -> int:
+    return max(1, min(DRAWS, _AT_ONCE // series))
 
 
 def _percentiles(above: NDArray[np.float64], below: NDArray[np.float64]) -> tuple[float | None, float | None]:

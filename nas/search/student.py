@@ -136,6 +136,7 @@ def make_student(
     chosen = architecture.precision
     winner = {**_figures(forms[chosen], measured[chosen]), "parameters": (trial.training or {}).get("parameters")}
     shown = {name: figure for name, figure in plain.items() if name != "series_errors"}
+    shown["pair"] = _pair(forms[chosen], plain)
     beside = {"student": winner, "plain_lstm": shown, **_baselines(forms[chosen].test)}
     shop.tell("pack")
     package = Package(
@@ -157,7 +158,7 @@ def make_student(
         "architecture": architecture.to_dict(),
         "devices": list(shop.devices),
         "precision": chosen,
-        "beside": {**beside, "plain_lstm": plain},
+        "beside": {**beside, "plain_lstm": {**shown, "series_errors": plain.get("series_errors")}},
         "verification": {device: check.verified for device, check in checks.items()},
     }
     return pack(package), result
@@ -292,9 +293,6 @@ def _figures(form: Form, measured: Mapping[str, Measurement]) -> dict[str, Any]:
 
 def _report(name: str, form: Form, plain: Mapping[str, Any], shop: Workshop) -> Report:
     """The chosen form beside the plain LSTM and the baselines."""
-    pair = None
-    if (others := plain.get("series_errors")) is not None:  # a student made by an earlier version has none
-        pair = paired_sums(form.errors[0], np.asarray(others), form.errors[1]).to_dict()
     figures = {metric: plain.get(metric) for metric in METRICS}
     clock, validation, test = shop.panel.clock, form.validation, form.test
     wapes = {
@@ -308,11 +306,17 @@ def _report(name: str, form: Form, plain: Mapping[str, Any], shop: Workshop) -> 
         clock=clock,
         validation=validation,
         test=test,
-        rivals=(Rival(name="plain 1x128 LSTM", figures=figures, pair=pair), *rivals_of(test, clock)),
+        rivals=(Rival(name="plain 1x128 LSTM", figures=figures, pair=_pair(form, plain)), *rivals_of(test, clock)),
         shift=shift(shop.panel, shop.split, wapes, "student"),
         drawings=form.drawings,
     )
 
 
+def _pair(form: Form, plain: Mapping[str, Any]) -> dict[str, Any] | None:
+    """How the student's WAPE compares with the plain LSTM's; None beside figures of an earlier version."""
+    others = plain.get("series_errors")
+    return None if others is None else paired_sums(form.errors[0], np.asarray(others), form.errors[1]).to_dict()
+
+
 def _baselines(test: Scorecard) -> dict[str, Any]:
-    return {name: dict(figures) for name, figures in test.baselines.items()}
+    return {name: {**figures, "pair": test.against[name]} for name, figures in test.baselines.items()}

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from nas.data import intervals
 from nas.data.intervals import MIN_SERIES, paired, ratio_bounds
 
 RANDOM = np.random.default_rng(0)
@@ -75,5 +76,6 @@ def test_95_percent_of_the_intervals_hold_the_truth():
 def test_a_block_at_a_time_draws_as_one(monkeypatch):
     above, below = RANDOM.exponential(1, (2, 30)), np.ones((2, 30))
     whole = ratio_bounds(above, below)
-    monkeypatch.setattr("nas.data.intervals._AT_ONCE", 900)
+    monkeypatch.setattr(intervals, "_AT_ONCE", 900)
+    intervals._draws.cache_clear()
     assert np.allclose(whole, ratio_bounds(above, below))
