@@ -96,7 +96,7 @@ def test_without_quantiles_nothing_is_said_of_them():
 
 
 def test_names_of_the_data_are_text():
-    hostile = tuple(f'<img src="x">&{i}' for i in range(8))
+    hostile = tuple(f'"><img src="x">&{i}' for i in range(8))
     report = made(ids=hostile, stat_vocab=(("<script>", "'\"&"),))
     tags = Tags(report_files(report)["report.html"])
     assert tags.fetched == [] and "script" not in tags.seen and "img" not in tags.seen
