@@ -112,7 +112,7 @@ def carry_out_search(place: Place, search: Search, heartbeat: Heartbeat) -> End:
         beside_load=request.beside_load,
         nights=nights_of(asked, panel, split),
     )
-    trainer = ClusterTrainer(place.cluster, panel, split)
+    trainer = ClusterTrainer(place.cluster, panel, split, request.training.quantiles)
     working = host_lock.working if shared else nullcontext
     tools = Tools(
         place.db,

@@ -119,7 +119,7 @@ def make_student(
     """
     architecture = Architecture.from_dict(trial.architecture)
     shop.tell("export")
-    forms = _forms(architecture, weights, shop)
+    forms = _forms(architecture, weights, shop, request.training.quantiles)
     shop.tell("measure and verify")
     measured = {precision: _measured(form, shop) for precision, form in forms.items()}
     verified = {precision: _verified(form, shop) for precision, form in forms.items()}
@@ -165,18 +165,22 @@ def make_student(
 
 
 def trained_forms(
-    architecture: Architecture, weights: bytes, panel: Panel, split: Split, precisions: tuple[str, ...]
+    architecture: Architecture,
+    weights: bytes,
+    panel: Panel,
+    split: Split,
+    precisions: tuple[str, ...],
+    quantiles: tuple[float, ...] = (),
 ) -> dict[str, Form]:
     """Runs on a worker: every precision of one trained network, scored; the test weeks are used here only."""
-    forms = {}
+    forms, shape = {}, Shape.of(panel, split.horizon, quantiles)
     for precision in precisions:
-        model = restore(replace(architecture, precision=precision), Shape.of(panel, split.horizon), weights)
+        model = restore(replace(architecture, precision=precision), shape, weights)
         artifact = export(model)
         expected = predict(model, verification_windows(panel, split, architecture.window))
         portable = artifact.model if is_onnx(architecture.runtime) else exporter_for("onnxruntime")(model).model
-        levels = model.shape.quantiles
         validation, test = (
-            judge(portable, architecture.window, panel, split, part, levels) for part in ("validation", "test")
+            judge(portable, architecture.window, panel, split, part, shape.quantiles) for part in ("validation", "test")
         )
         forms[precision] = Form(artifact, portable, validation.card, test.card, test.errors, test.drawings, expected)
     return forms
@@ -203,11 +207,11 @@ def require_scored(trial: Trial) -> str:
     return trial.weights
 
 
-def _forms(architecture: Architecture, weights: bytes, shop: Workshop) -> dict[str, Form]:
+def _forms(architecture: Architecture, weights: bytes, shop: Workshop, quantiles: tuple[float, ...]) -> dict[str, Form]:
     precisions = PRECISIONS if has_int8(architecture.cell, architecture.runtime) else ("fp32",)
     panel = shop.cluster.share(shop.panel.digest, shop.panel)
     with shop.working():
-        return shop.cluster.call(trained_forms, architecture, weights, panel, shop.split, precisions)
+        return shop.cluster.call(trained_forms, architecture, weights, panel, shop.split, precisions, quantiles)
 
 
 def _measured(form: Form, shop: Workshop) -> dict[str, Measurement]:
@@ -280,7 +284,7 @@ def _plain(request: SearchRequest, shop: Workshop) -> dict[str, Any]:
     with shop.working():
         workers = shop.cluster.workers
         trained = shop.cluster.call(train_alone, panel, shop.split, request.training, seed, workers)
-    forms = _forms(PLAIN, trained.learned.weights, shop)
+    forms = _forms(PLAIN, trained.learned.weights, shop, request.training.quantiles)
     form = forms["fp32"]
     figures = _figures(form, _measured(form, shop))
     errors = [float(f"{error:.6g}") for error in form.errors[0]]

@@ -79,9 +79,9 @@ class Trainer(Protocol):
 class ClusterTrainer:
     """Exports and trains in the cluster's worker processes."""
 
-    def __init__(self, cluster: Cluster, panel: Panel, split: Split) -> None:
+    def __init__(self, cluster: Cluster, panel: Panel, split: Split, quantiles: tuple[float, ...] = ()) -> None:
         self._cluster, self._split = cluster, split
-        self._shape = Shape.of(panel, split.horizon)
+        self._shape = Shape.of(panel, split.horizon, quantiles)
         self._panel = cluster.share(panel.digest, panel)
 
     def export(self, architecture: Architecture) -> Artifact:
@@ -100,7 +100,7 @@ def train_and_score(
     int8 rounds, so there the quantized model itself is scored.
     """
     learned = known or _learn(architecture, panel, split, budget, seed)
-    model = restore(architecture, Shape.of(panel, split.horizon), learned.weights)
+    model = restore(architecture, Shape.of(panel, split.horizon, budget.quantiles), learned.weights)
     if architecture.precision == "int8":
         exported, levels = export(model).model, model.shape.quantiles
         return Trained(learned, judge(exported, architecture.window, panel, split, "validation", levels).card)
