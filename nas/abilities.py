@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from nas.errors import RequestError
-from nas.request import SearchRequest, split
+from nas.metric import split
+from nas.request import SearchRequest
 from nas.space import SearchSpace
 from nas.store import Database, Device, devices
 

@@ -144,6 +144,15 @@ class Client:
         """The finished package, a zip file."""
         return self._send("GET", f"/api/v1/students/{student}/package").content
 
+    def report(self, student: int) -> Json:
+        """How accurate a finished student is: its scorecards, and what it stands beside."""
+        found: Json = self._send("GET", f"/api/v1/students/{student}/report", query={"form": "json"}).json()
+        return found
+
+    def report_page(self, student: int) -> bytes:
+        """The same as a page to read, HTML."""
+        return self._send("GET", f"/api/v1/students/{student}/report").content
+
     def _json(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Json:
         found: Json = self._send(method, path, body).json()
         return found

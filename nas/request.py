@@ -21,29 +21,10 @@ from pydantic import (
 
 from nas.errors import RequestError
 from nas.frequency import FREQUENCIES, Frequency, FrequencyName
+from nas.metric import DEVICE_NAME, OF_QUANTILES, PATTERN, Metric, checked
 from nas.space import SearchSpace
 
-ACCURACIES: tuple[str, ...] = ("wape", "mae", "rmse")
-"""Known after training; judged on the validation weeks. Lower is better, like every metric here."""
-COSTS: tuple[str, ...] = (
-    "latency_p50_ms",
-    "latency_p95_ms",
-    "peak_memory_mb",
-    "size_kb",
-    "energy_mj",
-    "mean_power_w",
-    "sweep_seconds",
-    "sweep_peak_mb",
-)
-"""Known before training: measured on the device with random weights."""
-DEVICE_NAME = r"^[a-z0-9][a-z0-9-]{0,62}$"
 DAILY_WINDOW = r"^([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-5][0-9]$"
-
-
-def split(name: str) -> tuple[str, str | None]:
-    """The metric of a name, and the device that it is of: ``size_kb`` (the worst of all, None) or ``size_kb@pi4``."""
-    metric, _, device = name.partition("@")
-    return metric, device or None
 
 
 def _flat(constraints: Any) -> Any:
@@ -64,13 +45,12 @@ def _flat(constraints: Any) -> Any:
     return flat
 
 
-_PATTERN = rf"^({'|'.join(ACCURACIES)}|({'|'.join(COSTS)})(@{DEVICE_NAME[1:-1]})?)$"
-Metric: TypeAlias = Annotated[str, WithJsonSchema({"type": "string", "pattern": _PATTERN})]
-"""A metric, or a cost on one device: ``latency_p50_ms@pi4``."""
+MetricName: TypeAlias = Annotated[str, WithJsonSchema({"type": "string", "pattern": PATTERN})]
+"""An accuracy, or that of a slice, ``wape[promo]``; a cost, or that on one device, ``latency_p50_ms@pi4``."""
 _Limit: TypeAlias = Annotated[float, Field(gt=0)]
 Constraints: TypeAlias = Annotated[
     dict[str, _Limit],
-    BeforeValidator(_flat, json_schema_input_type=dict[Metric, _Limit | dict[str, _Limit]]),
+    BeforeValidator(_flat, json_schema_input_type=dict[MetricName, _Limit | dict[str, _Limit]]),
 ]
 
 
@@ -227,11 +207,12 @@ class SearchRequest(_Frozen):
     devices: tuple[Annotated[str, Field(pattern=DEVICE_NAME)], ...] = Field(
         min_length=1, description="Devices or pools of devices; every candidate is measured on each."
     )
-    objectives: tuple[Metric, ...] = Field(
+    objectives: tuple[MetricName, ...] = Field(
         ("wape", "latency_p50_ms"),
         min_length=1,
         max_length=4,
-        description="All to be minimised; a cost is the worst of all devices, or of one: `latency_p50_ms@pi4`.",
+        description="All to be minimised; a cost is the worst of all devices, or of one: `latency_p50_ms@pi4`; an "
+        "accuracy is that of all validation forecasts, or of a slice: `wape[promo]`, `mae[horizon=8-14]`.",
     )
     constraints: Constraints = Field(
         default_factory=dict,
@@ -254,39 +235,26 @@ class SearchRequest(_Frozen):
 
     @field_validator("objectives")
     @classmethod
-    def _objectives_of_devices(cls, names: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        found = tuple(_of_devices(name, info.data.get("devices")) for name in names)
+    def _objectiveschecked(cls, names: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        found = tuple(checked(name, info.data.get("devices")) for name in names)
         if len(set(found)) < len(found):
             raise ValueError("the same objective stands here twice; remove one")
         return found
 
     @field_validator("constraints")
     @classmethod
-    def _constraints_of_devices(cls, limits: dict[str, float], info: ValidationInfo) -> dict[str, float]:
-        found = {_of_devices(name, info.data.get("devices")): limit for name, limit in limits.items()}
+    def _constraintschecked(cls, limits: dict[str, float], info: ValidationInfo) -> dict[str, float]:
+        found = {checked(name, info.data.get("devices")): limit for name, limit in limits.items()}
         if len(found) < len(limits):
             raise ValueError(f"{', '.join(limits)} limit the same thing twice; keep one of them")
         return found
 
-
-def _of_devices(name: str, devices: tuple[str, ...] | None) -> str:
-    """A name that is known, and whose device takes part; where that device is the only one, the metric says it all.
-
-    Args:
-        devices: None when they are wrong themselves.
-    """
-    metric, device = split(name)
-    if metric not in ACCURACIES + COSTS:
-        raise ValueError(f"{metric!r} is no metric; expected one of {', '.join(ACCURACIES + COSTS)}")
-    if "@" not in name:
-        return name
-    if metric in ACCURACIES:
-        raise ValueError(f"{metric} is the same on every device; leave out {name.removeprefix(metric)}")
-    if device is None:
-        raise ValueError(f"{name!r} names no device; write it as {metric}@pi4, or {metric} for the worst of all")
-    if devices is not None and device not in devices:
-        raise ValueError(f"{name} is of {device}, which is not among the devices of this search: {', '.join(devices)}")
-    return metric if devices == (device,) else name
+    @model_validator(mode="after")
+    def _quantiles_to_judge(self) -> Self:
+        for name in (*self.objectives, *self.constraints):
+            if Metric.parse(name).name in OF_QUANTILES and not self.training.quantiles:
+                raise ValueError(f"{name} judges quantiles, and none are forecast; set training.quantiles")
+        return self
 
 
 class StudentRequest(_Frozen):

@@ -39,6 +39,7 @@ def nas(monkeypatch, capsys, tmp_path):
         ("search", "start", "--device", "pi4"),
         ("front", "1"),
         ("student", "export", "1"),
+        ("report", "1"),
         ("devices", "list"),
     ],
     ids=" ".join,

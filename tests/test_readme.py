@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nas.request import ACCURACIES, COSTS
+from nas.metric import ACCURACIES, COSTS
 from nas.settings import Settings
 
 ROOT = Path(__file__).parents[1]

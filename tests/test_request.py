@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from nas.errors import RequestError
-from nas.request import COSTS, DataSpec, SearchRequest, split
+from nas.metric import COSTS, split
+from nas.request import DataSpec, SearchRequest
 
 
 def request(**changes):

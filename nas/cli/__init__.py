@@ -7,7 +7,7 @@ import sys
 import typer
 
 from nas import __version__
-from nas.cli import checks, demo, devices, measure, searches
+from nas.cli import checks, demo, devices, measure, reports, searches
 from nas.errors import InputError, NasError, NotFound
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app.add_typer(devices.app, name="devices", help="Enrol the devices that measure.
 app.add_typer(checks.space, name="space", help="Check a search space file.")
 app.add_typer(checks.data, name="data", help="Check a sales table.")
 app.command("front")(searches.front)
+app.command("report")(reports.report)
 app.command("measure")(measure.measure)
 app.command("serve")(checks.serve)
 app.command("controller")(checks.controller)

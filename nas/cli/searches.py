@@ -13,7 +13,7 @@ import typer
 from nas.cli import draw, show, table
 from nas.client import Client
 from nas.errors import ControllerFault, RequestError
-from nas.request import ACCURACIES, COSTS
+from nas.metric import ACCURACIES, COSTS
 from nas.settings import Settings
 from nas.space import SearchSpace
 
@@ -52,7 +52,10 @@ def start(
     horizon: table.Horizon = None,
     objective: Annotated[
         list[str] | None,
-        typer.Option(help=f"Of {', '.join(ACCURACIES + COSTS)}; a cost on one device is METRIC@DEVICE."),
+        typer.Option(
+            help=f"Of {', '.join(ACCURACIES + COSTS)}; a cost on one device is METRIC@DEVICE, an accuracy of a slice "
+            "METRIC[promo] or METRIC[COLUMN=VALUE]."
+        ),
     ] = None,
     constraint: Annotated[
         list[str] | None, typer.Option(help="Such as 'latency_p95_ms<=2', or for one device 'latency_p95_ms@pi4<=5'.")
@@ -254,15 +257,15 @@ def _is_name(space: str) -> bool:
 def _constraints(texts: Sequence[str]) -> dict[str, float]:
     limits: dict[str, float] = {}
     for text in texts:
-        name, _, limit = (part.strip() for part in text.partition("<="))
+        name, _, limit = (part.strip() for part in text.rpartition("<="))
         try:
             value = float(limit)
         except ValueError:
             value = math.nan
         if not (name and math.isfinite(value)):
             raise RequestError(
-                f"The constraint {text!r} cannot be read; expected METRIC<=NUMBER or METRIC@DEVICE<=NUMBER, as "
-                "latency_p95_ms@pi4<=5."
+                f"The constraint {text!r} cannot be read; expected METRIC<=NUMBER, as wape[promo]<=0.25, or "
+                "METRIC@DEVICE<=NUMBER, as latency_p95_ms@pi4<=5."
             )
         if name in limits:
             raise RequestError(f"{name} is limited twice, to {limits[name]:g} and {value:g}; keep one of the two.")

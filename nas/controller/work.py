@@ -16,6 +16,7 @@ from nas.controller.roster import device_of
 from nas.controller.watch import AT_A_TIME
 from nas.data.load import load_panel
 from nas.data.panel import Panel
+from nas.data.slices import require_slices
 from nas.data.split import Split
 from nas.devices import host_lock
 from nas.devices.fleet import Fleet
@@ -98,6 +99,8 @@ def carry_out_search(place: Place, search: Search, heartbeat: Heartbeat) -> End:
     refuse_impossible(place.db, request, space)
     panel = place.load(request.data)
     split = _split(panel, request.data)
+    asked = (*request.objectives, *request.constraints)
+    require_slices(asked, panel, split.validation_origins, split.horizon)
     tries = place.settings.attempts
     meter = Meter(
         place.db,
@@ -107,9 +110,9 @@ def carry_out_search(place: Place, search: Search, heartbeat: Heartbeat) -> End:
         token=search.token,
         alone=alone,
         beside_load=request.beside_load,
-        nights=nights_of((*request.objectives, *request.constraints), panel, split),
+        nights=nights_of(asked, panel, split),
     )
-    trainer = ClusterTrainer(place.cluster, panel, split)
+    trainer = ClusterTrainer(place.cluster, panel, split, request.training.quantiles)
     working = host_lock.working if shared else nullcontext
     tools = Tools(
         place.db,

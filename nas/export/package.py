@@ -50,6 +50,7 @@ class Package:
         checks: Device -> what it said of the final forms; the first one's is ``measurement.json``.
         scorecards: Precision -> part -> scorecard.
         beside: What else one could deploy: plain LSTM and baselines, on the test weeks.
+        report: The report's files by name.
         training: The budget that it was trained with.
         origin: Search, trial, sampler and seed.
     """
@@ -64,6 +65,7 @@ class Package:
     checks: Mapping[str, Checked]
     scorecards: Mapping[str, Any]
     beside: Mapping[str, Any]
+    report: Mapping[str, bytes]
     training: Mapping[str, Any]
     origin: Mapping[str, Any]
 
@@ -77,6 +79,7 @@ def pack(package: Package) -> bytes:
         "architecture.json": _json(_architecture(package)),
         **_measurements(package),
         "scorecard.json": _json({"forms": package.scorecards, "beside": package.beside}),
+        **package.report,
         "recipe.json": _json(_recipe(package)),
         "README.md": model_card(package).encode(),
         "predict.py": Path(__file__).with_name("predict.py").read_bytes(),

@@ -198,7 +198,8 @@ class SearchRun:
             weights=self._tools.db.blobs.put(trained.learned.weights),
             timings={**trial.timings, "train": round(seconds, 3)},
         )
-        values = {**trial.values, **accuracies(trained.scorecard.overall)}
+        asked = (*self._request.objectives, *self._request.constraints)
+        values = {**trial.values, **accuracies(trained.scorecard, asked)}
         violated = violations(self._request.constraints, values)
         missed = broken(violated)
         self._records.finish(

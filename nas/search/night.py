@@ -13,7 +13,7 @@ from nas.architecture import Architecture
 from nas.data.panel import Panel
 from nas.data.split import Split
 from nas.export.sweep import store_table
-from nas.request import split as parted
+from nas.metric import split as parted
 
 SWEPT = ("sweep_seconds", "sweep_peak_mb")
 

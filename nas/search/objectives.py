@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
+from nas.data.scorecard import Scorecard
+from nas.data.slices import named
 from nas.devices.measurement import Measurement
-from nas.request import ACCURACIES, COSTS, split
+from nas.metric import ACCURACIES, COSTS, Metric, split
 
 Values = dict[str, float | None]
 
@@ -25,9 +27,11 @@ def costs(measurements: Mapping[str, Measurement]) -> Values:
     return values
 
 
-def accuracies(overall: Mapping[str, float | None]) -> Values:
-    """The accuracy metrics of a scorecard's overall row."""
-    return {name: overall[name] for name in ACCURACIES}
+def accuracies(card: Scorecard, names: Iterable[str]) -> Values:
+    """The accuracies of a scorecard: all of the whole, and those of slices that are named."""
+    sliced = [metric for metric in map(Metric.parse, names) if metric.slicing is not None]
+    whole: Values = {name: card.overall.get(name) for name in ACCURACIES}
+    return whole | {str(metric): named(card.slices, metric) for metric in sliced}
 
 
 def violations(limits: Mapping[str, float], values: Mapping[str, float | None]) -> dict[str, float]:

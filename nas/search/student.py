@@ -13,8 +13,12 @@ from numpy.typing import NDArray
 
 from nas.architecture import PRECISIONS, Architecture, has_int8
 from nas.cluster import Cluster
+from nas.data.drawings import Drawing
+from nas.data.intervals import paired_sums
+from nas.data.metrics import METRICS
 from nas.data.panel import Panel
 from nas.data.scorecard import Scorecard
+from nas.data.shift import shift
 from nas.data.split import Split
 from nas.data.windows import Windows, evaluation
 from nas.devices.fleet import Fleet
@@ -22,6 +26,7 @@ from nas.devices.measurement import Measurement
 from nas.errors import CandidateFault, Conflict, DeviceBusy
 from nas.export.artifact import Artifact
 from nas.export.package import Checked, Package, pack
+from nas.export.report import Report, Rival, report_files, rivals_of
 from nas.export.targets import export, exporter_for, is_onnx, suffix
 from nas.models.shape import Shape
 from nas.models.training import predict, restore
@@ -69,13 +74,16 @@ class Workshop:
 class Form:
     """One trained model in one precision, with its accuracy and the trainer's own answers.
 
-    ``onnx`` is the artifact itself, or beside an artifact for a runtime of another format the same network.
+    ``onnx`` is the artifact itself, or beside an artifact for a runtime of another format the same network. ``errors``
+    and ``drawings`` are of the test part, as ``Judged`` has them.
     """
 
     artifact: Artifact
     onnx: bytes
     validation: Scorecard
     test: Scorecard
+    errors: NDArray[np.float64]
+    drawings: tuple[Drawing, ...]
     expected: NDArray[np.float32]
 
 
@@ -111,7 +119,7 @@ def make_student(
     """
     architecture = Architecture.from_dict(trial.architecture)
     shop.tell("export")
-    forms = _forms(architecture, weights, shop)
+    forms = _forms(architecture, weights, shop, request.training.quantiles)
     shop.tell("measure and verify")
     measured = {precision: _measured(form, shop) for precision, form in forms.items()}
     verified = {precision: _verified(form, shop) for precision, form in forms.items()}
@@ -126,8 +134,10 @@ def make_student(
         shop.tell("train the plain LSTM beside it")
         plain = _plain(request, shop)
     chosen = architecture.precision
-    winner = {**_figures(forms[chosen].test, measured[chosen]), "parameters": (trial.training or {}).get("parameters")}
-    beside = {"student": winner, "plain_lstm": plain, **_baselines(forms[chosen].test)}
+    winner = {**_figures(forms[chosen], measured[chosen]), "parameters": (trial.training or {}).get("parameters")}
+    shown = {name: figure for name, figure in plain.items() if name != "series_errors"}
+    shown["pair"] = _pair(forms[chosen], plain)
+    beside = {"student": winner, "plain_lstm": shown, **_baselines(forms[chosen].test)}
     shop.tell("pack")
     package = Package(
         name=f"student-{job.id}",
@@ -140,6 +150,7 @@ def make_student(
         checks=checks,
         scorecards={p: {"validation": f.validation.to_dict(), "test": f.test.to_dict()} for p, f in forms.items()},
         beside=beside,
+        report=report_files(_report(f"student-{job.id}", forms[chosen], plain, shop)),
         training=request.training.model_dump(),
         origin={"search": job.search_id, "trial": job.trial, "sampler": request.sampler, "seed": request.seed},
     )
@@ -147,24 +158,31 @@ def make_student(
         "architecture": architecture.to_dict(),
         "devices": list(shop.devices),
         "precision": chosen,
-        "beside": beside,
+        "beside": {**beside, "plain_lstm": {**shown, "series_errors": plain.get("series_errors")}},
         "verification": {device: check.verified for device, check in checks.items()},
     }
     return pack(package), result
 
 
 def trained_forms(
-    architecture: Architecture, weights: bytes, panel: Panel, split: Split, precisions: tuple[str, ...]
+    architecture: Architecture,
+    weights: bytes,
+    panel: Panel,
+    split: Split,
+    precisions: tuple[str, ...],
+    quantiles: tuple[float, ...] = (),
 ) -> dict[str, Form]:
     """Runs on a worker: every precision of one trained network, scored; the test weeks are used here only."""
-    forms = {}
+    forms, shape = {}, Shape.of(panel, split.horizon, quantiles)
     for precision in precisions:
-        model = restore(replace(architecture, precision=precision), Shape.of(panel, split.horizon), weights)
+        model = restore(replace(architecture, precision=precision), shape, weights)
         artifact = export(model)
         expected = predict(model, verification_windows(panel, split, architecture.window))
         portable = artifact.model if is_onnx(architecture.runtime) else exporter_for("onnxruntime")(model).model
-        cards = [judge(portable, architecture.window, panel, split, part) for part in ("validation", "test")]
-        forms[precision] = Form(artifact, portable, cards[0], cards[1], expected)
+        validation, test = (
+            judge(portable, architecture.window, panel, split, part, shape.quantiles) for part in ("validation", "test")
+        )
+        forms[precision] = Form(artifact, portable, validation.card, test.card, test.errors, test.drawings, expected)
     return forms
 
 
@@ -189,11 +207,11 @@ def require_scored(trial: Trial) -> str:
     return trial.weights
 
 
-def _forms(architecture: Architecture, weights: bytes, shop: Workshop) -> dict[str, Form]:
+def _forms(architecture: Architecture, weights: bytes, shop: Workshop, quantiles: tuple[float, ...]) -> dict[str, Form]:
     precisions = PRECISIONS if has_int8(architecture.cell, architecture.runtime) else ("fp32",)
     panel = shop.cluster.share(shop.panel.digest, shop.panel)
     with shop.working():
-        return shop.cluster.call(trained_forms, architecture, weights, panel, shop.split, precisions)
+        return shop.cluster.call(trained_forms, architecture, weights, panel, shop.split, precisions, quantiles)
 
 
 def _measured(form: Form, shop: Workshop) -> dict[str, Measurement]:
@@ -266,14 +284,43 @@ def _plain(request: SearchRequest, shop: Workshop) -> dict[str, Any]:
     with shop.working():
         workers = shop.cluster.workers
         trained = shop.cluster.call(train_alone, panel, shop.split, request.training, seed, workers)
-    forms = _forms(PLAIN, trained.learned.weights, shop)
-    figures = _figures(forms["fp32"].test, _measured(forms["fp32"], shop))
-    return {**figures, "parameters": trained.learned.training["parameters"]}
+    forms = _forms(PLAIN, trained.learned.weights, shop, request.training.quantiles)
+    form = forms["fp32"]
+    figures = _figures(form, _measured(form, shop))
+    errors = [float(f"{error:.6g}") for error in form.errors[0]]
+    return {**figures, "parameters": trained.learned.training["parameters"], "series_errors": errors}
 
 
-def _figures(test: Scorecard, measured: Mapping[str, Measurement]) -> dict[str, Any]:
-    return {**test.overall, **costs(measured)}
+def _figures(form: Form, measured: Mapping[str, Measurement]) -> dict[str, Any]:
+    return {**form.test.overall, "validation_wape": form.validation.overall["wape"], **costs(measured)}
+
+
+def _report(name: str, form: Form, plain: Mapping[str, Any], shop: Workshop) -> Report:
+    """The chosen form beside the plain LSTM and the baselines."""
+    figures = {metric: plain.get(metric) for metric in METRICS}
+    clock, validation, test = shop.panel.clock, form.validation, form.test
+    wapes = {
+        "student": (validation.overall["wape"], test.overall["wape"]),
+        "plain_lstm": (plain.get("validation_wape"), plain.get("wape")),
+        **{key: (validation.baselines[key]["wape"], test.baselines[key]["wape"]) for key in test.baselines},
+    }
+    return Report(
+        title=name,
+        about=f"{form.artifact.architecture}, {shop.split.horizon} {clock.unit}s ahead",
+        clock=clock,
+        validation=validation,
+        test=test,
+        rivals=(Rival(name="plain 1x128 LSTM", figures=figures, pair=_pair(form, plain)), *rivals_of(test, clock)),
+        shift=shift(shop.panel, shop.split, wapes, "student"),
+        drawings=form.drawings,
+    )
+
+
+def _pair(form: Form, plain: Mapping[str, Any]) -> dict[str, Any] | None:
+    """How the student's WAPE compares with the plain LSTM's; None beside figures of an earlier version."""
+    others = plain.get("series_errors")
+    return None if others is None else paired_sums(form.errors[0], np.asarray(others), form.errors[1]).to_dict()
 
 
 def _baselines(test: Scorecard) -> dict[str, Any]:
-    return {name: dict(figures) for name, figures in test.baselines.items()}
+    return {name: {**figures, "pair": test.against[name]} for name, figures in test.baselines.items()}

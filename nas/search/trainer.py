@@ -8,12 +8,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from nas.architecture import Architecture
 from nas.cluster import Cluster
+from nas.data.drawings import Drawing, drawings
+from nas.data.metrics import point
 from nas.data.panel import Panel
-from nas.data.scorecard import Scorecard, score
+from nas.data.scorecard import Scorecard, score, series_errors
 from nas.data.split import Split
-from nas.data.windows import evaluation
+from nas.data.windows import Windows, evaluation
 from nas.export.artifact import Artifact
 from nas.export.onnx import forecast
 from nas.export.targets import export, export_untrained
@@ -38,6 +43,21 @@ class Trained:
     scorecard: Scorecard
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class Judged:
+    """An exported model on one part of the split.
+
+    Attributes:
+        card: Its scorecard.
+        errors: Summed absolute errors and sales of each series, float64 [2, S]: what it is compared with others by.
+        drawings: Some series at the newest origin.
+    """
+
+    card: Scorecard
+    errors: NDArray[np.float64]
+    drawings: tuple[Drawing, ...]
+
+
 class Trainer(Protocol):
     """Two verbs; both may be called from several threads at once."""
 
@@ -59,9 +79,9 @@ class Trainer(Protocol):
 class ClusterTrainer:
     """Exports and trains in the cluster's worker processes."""
 
-    def __init__(self, cluster: Cluster, panel: Panel, split: Split) -> None:
+    def __init__(self, cluster: Cluster, panel: Panel, split: Split, quantiles: tuple[float, ...] = ()) -> None:
         self._cluster, self._split = cluster, split
-        self._shape = Shape.of(panel, split.horizon)
+        self._shape = Shape.of(panel, split.horizon, quantiles)
         self._panel = cluster.share(panel.digest, panel)
 
     def export(self, architecture: Architecture) -> Artifact:
@@ -80,18 +100,32 @@ def train_and_score(
     int8 rounds, so there the quantized model itself is scored.
     """
     learned = known or _learn(architecture, panel, split, budget, seed)
-    model = restore(architecture, Shape.of(panel, split.horizon), learned.weights)
+    model = restore(architecture, Shape.of(panel, split.horizon, budget.quantiles), learned.weights)
     if architecture.precision == "int8":
-        return Trained(learned, judge(export(model).model, architecture.window, panel, split, "validation"))
-    windows = evaluation(panel, split.validation_origins, architecture.window, split.horizon)
-    return Trained(learned, score(windows, predict(model, windows), panel, split.validation_origins, "validation"))
+        exported, levels = export(model).model, model.shape.quantiles
+        return Trained(learned, judge(exported, architecture.window, panel, split, "validation", levels).card)
+    origins, levels = split.validation_origins, model.shape.quantiles
+    windows = evaluation(panel, origins, architecture.window, split.horizon)
+    return Trained(learned, score(windows, predict(model, windows), panel, origins, "validation", quantiles=levels))
 
 
-def judge(model: bytes, window: int, panel: Panel, split: Split, part: str) -> Scorecard:
-    """Score an exported model on one part of the split: ``validation``, or ``test`` for the final report."""
+def judge(
+    model: bytes, window: int, panel: Panel, split: Split, part: str, quantiles: tuple[float, ...] = ()
+) -> Judged:
+    """Score an exported model on one part of the split: ``validation``, or ``test`` for the final report.
+
+    Cold starts take three forecasts more, so only the final report has them.
+    """
     origins = split.validation_origins if part == "validation" else split.test_origins
     windows = evaluation(panel, origins, window, split.horizon)
-    return score(windows, forecast(model, windows.inputs()), panel, origins, part)
+
+    def again(given: Windows) -> NDArray[np.float32]:
+        return forecast(model, given.inputs())
+
+    found, series = again(windows), len(panel.ids)
+    card = score(windows, found, panel, origins, part, quantiles=quantiles, predict=again if part == "test" else None)
+    errors = series_errors(windows, point(found, quantiles), series)
+    return Judged(card, errors, drawings(panel, origins[-1], found[-series:], quantiles))
 
 
 def _learn(architecture: Architecture, panel: Panel, split: Split, budget: Training, seed: int) -> Learned:

@@ -5,11 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nas.architecture import Architecture
 from nas.devices.device import Device
 from nas.devices.fake import FakeTransport, latency_by_size
 from nas.devices.fleet import Fleet
-from nas.request import COSTS, SearchRequest
-from nas.search.objectives import costs, undecided, violations
+from nas.metric import COSTS
+from nas.request import SearchRequest, Training
+from nas.search.objectives import accuracies, costs, undecided, violations
+from nas.store import trials
 
 
 def measured(p50_ms, **changes):
@@ -87,6 +90,30 @@ def test_a_search_keeps_each_device_within_its_own_limit(bench):
         assert within == (trial.stage == "scored")
     assert all("latency_p50_ms@pi4" in t.reason and t.reason.startswith("Measured on pi4, jetson: ") for t in away)
     assert run.front["objectives"] == ["wape", "latency_p50_ms@jetson"]
+
+
+def test_a_search_may_take_a_slice_as_objective_and_as_limit(bench):
+    run = bench(lasting=False)
+    limits = {"wape[promo]": 0.385}
+    run.start(trials=16, constraints=limits, objectives=["wape[promo]", "latency_p50_ms"]).run()
+    scored = [t for t in run.trials if t.stage == "scored"]
+    for trial in scored:
+        assert trial.values["wape[promo]"] == pytest.approx(1.5 * trial.values["wape"])
+        assert trial.feasible == (trial.values["wape[promo]"] <= 0.385)
+    assert {trial.feasible for trial in scored} == {True, False}
+    assert next(t for t in scored if not t.feasible).reason == "Scored, but wape[promo] is beyond its limit."
+    assert run.front["objectives"][0] == "wape[promo]"
+    numbers = {point["number"] for point in run.front["points"]}
+    assert numbers and numbers <= {t.number for t in scored if t.feasible}
+    assert trials.best(run.db, run.search.id, ["wape[promo]"])["wape[promo]"][0] in numbers
+
+
+def test_a_slice_in_which_nothing_was_judged_never_keeps_a_limit(bench):
+    card = bench().trainer.train(Architecture(cell="lstm", hidden=8, window=28), Training(), 0, None).scorecard
+    values = accuracies(card, ["wape[season=12]", "wape[promo]", "size_kb@pi4"])
+    assert values["wape[season=12]"] is None and values["wape[promo]"] > values["wape"]
+    assert "size_kb@pi4" not in values
+    assert violations({"wape[season=12]": 1.0}, values) == {"wape[season=12]": 1.0}
 
 
 def test_a_limit_inside_the_interval_of_one_device_is_measured_thoroughly_there_alone(bench):

@@ -18,7 +18,7 @@ from nas.devices.fleet import Fleet
 from nas.devices.tensors import encode_output
 from nas.export.onnx import forecast
 from nas.request import DataSpec, SearchRequest, Training
-from nas.search.student import Workshop, make_student
+from nas.search.student import Workshop, make_student, trained_forms
 from nas.search.trainer import train_and_score
 from nas.store import jobs, leases, searches, trials
 
@@ -103,6 +103,30 @@ def test_every_device_of_the_search_measures_and_verifies_it(made):
     figures = result["beside"]["student"]
     assert figures["latency_p50_ms"] == max(figures["latency_p50_ms@pi4"], figures["latency_p50_ms@jetson"])
     assert "the worst of pi4, jetson" in files["README.md"].decode()
+
+
+def test_the_report_stands_beside_it(made, trained):
+    panel, split, _ = trained
+    files, _ = made("pi4")
+    report = json.loads(files["report.json"])
+    assert files["report.html"].startswith(b"<!doctype html>")
+    assert "  report.html\n" in files["SHA256SUMS"].decode()
+    assert report["test"] == json.loads(files["scorecard.json"])["forms"]["fp32"]["test"]
+    assert set(report["test"]["slices"]["cold_start"]) == {"0", "7", "28"}
+    assert "cold_start" not in report["validation"]["slices"]
+    assert [rival["name"] for rival in report["rivals"]] == ["plain 1x128 LSTM", "seasonal naive", "day-of-week mean"]
+    first = report["drawings"][0]
+    assert len(first["forecast"]) == split.horizon and first["series"] in panel.ids
+
+
+def test_quantiles_are_judged_in_search_and_student_alike(trained):
+    panel, split, _ = trained
+    budget = Training(max_epochs=1, steps_per_epoch=5, quantiles=(0.1, 0.9))
+    found = train_and_score(TINY, panel, split, budget, 0, None)
+    forms = trained_forms(TINY, found.learned.weights, panel, split, ("fp32",), budget.quantiles)
+    assert found.scorecard.overall["pinball"] == pytest.approx(forms["fp32"].validation.overall["pinball"], rel=1e-3)
+    assert set(forms["fp32"].test.calibration) == {"0.1", "0.5", "0.9"}
+    assert all(len(drawn.low) == split.horizon for drawn in forms["fp32"].drawings)
 
 
 def test_a_student_of_one_device_has_one_measurement_and_no_names(made):

@@ -27,6 +27,7 @@ ROUTES = {
     ("get", "/api/v1/students"): 200,
     ("get", "/api/v1/students/{id_}"): 200,
     ("get", "/api/v1/students/{id_}/package"): 200,
+    ("get", "/api/v1/students/{id_}/report"): 200,
 }
 HEAVY = ("torch", "paramiko", "optuna", "pandas", "onnxruntime", "distributed")
 
@@ -61,6 +62,8 @@ def test_a_route_documents_its_answer_and_its_problems(document, route):
         assert list(answers[status]["content"]) == ["application/problem+json"]
     if path.endswith("/package"):
         assert list(answers["200"]["content"]) == ["application/zip"]
+    elif path.endswith("/report"):
+        assert list(answers["200"]["content"]) == ["text/html", "application/json"]
     elif method != "delete":
         schema = answers[str(ROUTES[route])]["content"]["application/json"]["schema"]
         assert "$ref" in schema or "$ref" in schema["items"]

@@ -1,3 +1,6 @@
+import io
+import zipfile
+
 import pytest
 
 from nas import __version__
@@ -247,6 +250,34 @@ def test_a_student_is_queued_and_its_package_fetched_once_completed(http, db, co
     package = http.get(f"{path}/package")
     assert (package.content, package.headers["content-type"]) == (b"PK zip", "application/zip")
     assert package.headers["content-disposition"] == f'attachment; filename="student-{completed.id}-0.zip"'
+
+
+def test_a_students_report_is_read_from_its_package(http, db, completed):
+    student = http.post("/api/v1/students", json={"search": completed.id, "trial": 0}).json()["id"]
+    path = f"/api/v1/students/{student}/report"
+    assert http.get(path).json()["detail"].startswith(f"Student {student} is queued and has no package")
+    job = leases.claim_next(db, leases.Observer(ttl=10))
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr(f"student-{student}/report.html", "<p>WAPE")
+        archive.writestr(f"student-{student}/report.json", '{"test": 1}')
+    sha = db.blobs.put(packed.getvalue())
+    jobs.save(db, job.id, token=job.token, state=WorkState.completed, package=sha, result={})
+    page = http.get(path)
+    assert (page.text, page.headers["content-type"]) == ("<p>WAPE", "text/html; charset=utf-8")
+    assert http.get(path, params={"form": "json"}).json() == {"test": 1}
+    assert http.get(path, params={"form": "pdf"}).status_code == 422
+
+
+def test_a_student_of_an_earlier_version_has_no_report(http, db, completed):
+    student = http.post("/api/v1/students", json={"search": completed.id, "trial": 0}).json()["id"]
+    job = leases.claim_next(db, leases.Observer(ttl=10))
+    packed = io.BytesIO()
+    zipfile.ZipFile(packed, "w").close()
+    sha = db.blobs.put(packed.getvalue())
+    jobs.save(db, job.id, token=job.token, state=WorkState.completed, package=sha, result={})
+    answer = http.get(f"/api/v1/students/{student}/report")
+    assert answer.status_code == 409 and "export its trial again" in answer.json()["detail"]
 
 
 def test_the_recommended_trial_becomes_the_student(http, db, worked_on):

@@ -8,7 +8,8 @@ from fastapi import APIRouter, Body, Response, status
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from nas.errors import RequestError
-from nas.request import DAILY_WINDOW, DEVICE_NAME
+from nas.metric import DEVICE_NAME
+from nas.request import DAILY_WINDOW
 from nas.service.context import Db
 from nas.service.problems import responses
 from nas.store import Device, DeviceState, devices

@@ -1,8 +1,10 @@
 """Students: trials exported as packages that run without this project."""
 
-from typing import Annotated
+import io
+import zipfile
+from typing import Annotated, Literal
 
-from fastapi import APIRouter, Body, Response, status
+from fastapi import APIRouter, Body, Query, Response, status
 from pydantic import Field
 
 from nas.abilities import boards_of
@@ -11,7 +13,7 @@ from nas.request import StudentRequest
 from nas.service.context import LARGEST, Db, Id, Limit, Offset
 from nas.service.problems import responses
 from nas.service.views import FrontView, StudentView
-from nas.store import Search, TrialStage, WorkState, jobs, searches, trials
+from nas.store import Job, Search, TrialStage, WorkState, jobs, searches, trials
 
 router = APIRouter(prefix="/students", tags=["students"])
 
@@ -65,13 +67,47 @@ def show_student(db: Db, id_: Id) -> StudentView:
 )
 def fetch_package(db: Db, id_: Id) -> Response:
     """The finished package as a zip file."""
+    job = _completed(db, id_)
+    name = f"student-{job.search_id}-{job.trial}.zip"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"', "ETag": f'"{job.package}"'}
+    return Response(db.blobs.get(str(job.package)), media_type="application/zip", headers=headers)
+
+
+@router.get(
+    "/{id_}/report",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "The report, as a page or as JSON.",
+            "content": {
+                "text/html": {"schema": {"type": "string"}},
+                "application/json": {"schema": {"type": "object"}},
+            },
+        },
+        **responses(404, 409, 422),
+    },
+)
+def fetch_report(
+    db: Db, id_: Id, form: Annotated[Literal["html", "json"], Query(description="A page to read, or figures.")] = "html"
+) -> Response:
+    """How accurate a finished student is: overall, by slice and by step, with intervals and what it stands beside."""
+    job = _completed(db, id_)
+    try:
+        with zipfile.ZipFile(io.BytesIO(db.blobs.get(str(job.package)))) as archive:
+            content = archive.read(f"student-{id_}/report.{form}")
+    except (KeyError, zipfile.BadZipFile):
+        raise Conflict(
+            f"Student {id_} was made by an earlier version and has no report; export its trial again."
+        ) from None
+    return Response(content, media_type="text/html" if form == "html" else "application/json")
+
+
+def _completed(db: Db, id_: int) -> Job:
     job = jobs.get(db, id_)
     if job.state != WorkState.completed or job.package is None:
         why = f": {job.reason}" if job.reason else ""
         raise Conflict(f"Student {id_} is {job.state} and has no package{why.rstrip('.')}; it exists once completed.")
-    name = f"student-{job.search_id}-{job.trial}.zip"
-    headers = {"Content-Disposition": f'attachment; filename="{name}"', "ETag": f'"{job.package}"'}
-    return Response(db.blobs.get(job.package), media_type="application/zip", headers=headers)
+    return job
 
 
 def _recommended(search: Search) -> int:
