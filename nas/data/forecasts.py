@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,11 @@ class Forecasts:
 
     def __len__(self) -> int:
         return len(self.series)
+
+    def only(self, chosen: NDArray[np.bool_]) -> Forecasts:
+        """Some of them: bool [N]."""
+        parts = {name: getattr(self, name)[chosen] for name in ("series", "origin", "values", "in_sample")}
+        return replace(self, **parts)
 
     def find(self, series: NDArray[np.int64], origin: NDArray[np.int64]) -> NDArray[np.int64]:
         """Position of each (series, origin) pair, int64 [B]; -1 where there is no such forecast."""

@@ -52,6 +52,7 @@ class Package:
         beside: What else one could deploy: plain LSTM and baselines, on the test weeks.
         training: The budget that it was trained with.
         origin: Search, trial, sampler and seed.
+        distilled: The teacher's part in the training; None without a teacher.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Package:
     beside: Mapping[str, Any]
     training: Mapping[str, Any]
     origin: Mapping[str, Any]
+    distilled: Mapping[str, Any] | None = None
 
 
 def pack(package: Package) -> bytes:
@@ -119,7 +121,7 @@ def _architecture(package: Package) -> dict[str, Any]:
 
 
 def _recipe(package: Package) -> dict[str, Any]:
-    """How this student was trained, and how to distil it from a teacher with the same network."""
+    """How this student was trained: schedule, loss, and the teacher's part where it had one."""
     return {
         "network": package.architecture.network.to_dict(),
         "schedule": {
@@ -129,12 +131,8 @@ def _recipe(package: Package) -> dict[str, Any]:
             "learning_rate_rule": "halved after an epoch without progress on validation WAPE",
         },
         "loss": {"name": "level_weighted_absolute_error", "weight": "1 / sqrt(mean past sales + 1)"},
-        "teacher": None,
-        "distillation": {
-            "note": "Put a teacher's forecasts here (Parquet: unique_id, cutoff, ds, yhat) to distil this network.",
-            "loss": "(1 - alpha) * loss(student, sales) + alpha * loss(student, teacher)",
-            "alpha": 0.5,
-        },
+        "teacher": (package.distilled or {}).get("teacher"),
+        "distillation": package.distilled and dict(package.distilled),
         "data": {"panel": package.panel.digest, "train_end": str(package.panel.date(package.split.train_end))},
     }
 

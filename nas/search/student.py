@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,23 +11,23 @@ import torch
 from numpy.typing import NDArray
 
 from nas.architecture import PRECISIONS, Architecture, has_int8
-from nas.cluster import Cluster
 from nas.data.panel import Panel
 from nas.data.scorecard import Scorecard
 from nas.data.split import Split
 from nas.data.windows import Windows, evaluation
-from nas.devices.fleet import Fleet
 from nas.devices.measurement import Measurement
-from nas.errors import CandidateFault, Conflict, DeviceBusy
+from nas.errors import CandidateFault, Conflict
 from nas.export.artifact import Artifact
 from nas.export.package import Checked, Package, pack
 from nas.export.targets import export, exporter_for, is_onnx, suffix
 from nas.models.forecaster import Shape
 from nas.models.training import predict, restore
 from nas.request import SearchRequest, Training
+from nas.search.distil import Distilled
 from nas.search.objectives import costs
 from nas.search.study import trial_seed
 from nas.search.trainer import Trained, judge, train_and_score
+from nas.search.workshop import Workshop, measured
 from nas.store.rows import Job, Trial
 
 PLAIN = Architecture(
@@ -41,21 +40,6 @@ TOLERANCE = {"fp32": 1e-4, "int8": 5e-2}
 
 int8 rounds activations, and kernels for different processors round differently.
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Workshop:
-    """What a student is made with: data, cluster, devices, and a way to tell how far it is."""
-
-    panel: Panel
-    split: Split
-    cluster: Cluster
-    fleet: Fleet
-    devices: tuple[str, ...]
-    alone: Callable[[Mapping[str, Any]], AbstractContextManager[None]]
-    working: Callable[[], AbstractContextManager[None]]
-    tell: Callable[[str], None]
-    beside_load: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +71,23 @@ class Verification:
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
 
-def make_student(
-    job: Job, trial: Trial, weights: bytes, request: SearchRequest, shop: Workshop, plain: dict[str, Any] | None
+def make_student(  # noqa: PLR0913 # a trial, its weights, and what it is compared with
+    job: Job,
+    trial: Trial,
+    weights: bytes,
+    request: SearchRequest,
+    shop: Workshop,
+    plain: dict[str, Any] | None,
+    distilled: Distilled | None = None,
+    teacher_cost: Mapping[str, Any] | None = None,
 ) -> tuple[bytes, dict[str, Any]]:
     """Export, measure, verify, compare and pack one trial.
 
     Args:
+        weights: What is shipped, safetensors.
         plain: The plain LSTM's figures from an earlier student of this search on the same devices.
+        distilled: How the weights came to be, where a teacher took part.
+        teacher_cost: What that teacher costs on the same devices; None where it was not measured.
 
     Returns:
         The package as a zip file, and what to show of it.
@@ -106,12 +100,12 @@ def make_student(
     shop.tell("export")
     forms = _forms(architecture, weights, shop)
     shop.tell("measure and verify")
-    measured = {precision: _measured(form, shop) for precision, form in forms.items()}
+    found = {precision: measured(form.artifact, shop) for precision, form in forms.items()}
     verified = {precision: _verified(form, shop) for precision, form in forms.items()}
     checks = {
         device: Checked(
-            measured={precision: found[device].to_dict() for precision, found in measured.items()},
-            verified={precision: found[device].to_dict() for precision, found in verified.items()},
+            measured={precision: seen[device].to_dict() for precision, seen in found.items()},
+            verified={precision: seen[device].to_dict() for precision, seen in verified.items()},
         )
         for device in shop.devices
     }
@@ -119,7 +113,7 @@ def make_student(
         shop.tell("train the plain LSTM beside it")
         plain = _plain(request, shop)
     chosen = architecture.precision
-    winner = {**_figures(forms[chosen].test, measured[chosen]), "parameters": (trial.training or {}).get("parameters")}
+    winner = {**_figures(forms[chosen].test, found[chosen]), "parameters": (trial.training or {}).get("parameters")}
     beside = {"student": winner, "plain_lstm": plain, **_baselines(forms[chosen].test)}
     shop.tell("pack")
     package = Package(
@@ -135,6 +129,7 @@ def make_student(
         beside=beside,
         training=request.training.model_dump(),
         origin={"search": job.search_id, "trial": job.trial, "sampler": request.sampler, "seed": request.seed},
+        distilled=distilled.recipe if distilled else None,
     )
     result = {
         "architecture": architecture.to_dict(),
@@ -143,6 +138,9 @@ def make_student(
         "beside": beside,
         "verification": {device: check.verified for device, check in checks.items()},
     }
+    if distilled:
+        cost = {"student": costs(found[chosen]), "teacher": teacher_cost or "imported: not measured"}
+        result["distilled"] = {**distilled.report, "cost": cost}
     return pack(package), result
 
 
@@ -184,28 +182,8 @@ def require_scored(trial: Trial) -> str:
 
 def _forms(architecture: Architecture, weights: bytes, shop: Workshop) -> dict[str, Form]:
     precisions = PRECISIONS if has_int8(architecture.cell, architecture.runtime) else ("fp32",)
-    panel = shop.cluster.share(shop.panel.digest, shop.panel)
     with shop.working():
-        return shop.cluster.call(trained_forms, architecture, weights, panel, shop.split, precisions)
-
-
-def _measured(form: Form, shop: Workshop) -> dict[str, Measurement]:
-    """Device -> what it says of the final form."""
-    artifact, found = form.artifact, {}
-    for device in shop.devices:
-        with shop.alone(shop.fleet.facts(device)):
-            found[device] = shop.fleet.measure(
-                device,
-                artifact.model,
-                artifact.inputs,
-                threads=artifact.architecture.threads,
-                runtime=artifact.architecture.runtime,
-                tier="thorough",
-                beside_load=shop.beside_load,
-            )
-        if found[device].verdict == "rejected":
-            raise DeviceBusy("; ".join([f"The device {device} was not fit to be measured", *found[device].reasons]))
-    return found
+        return shop.cluster.call(trained_forms, architecture, weights, shop.shared(), shop.split, precisions)
 
 
 def _compiled(forms: Mapping[str, Form]) -> dict[str, bytes]:
@@ -255,12 +233,12 @@ def train_alone(panel: Panel, split: Split, budget: Training, seed: int, threads
 
 def _plain(request: SearchRequest, shop: Workshop) -> dict[str, Any]:
     """The plain LSTM, trained with the same budget on the same weeks, measured on the same devices."""
-    panel, seed = shop.cluster.share(shop.panel.digest, shop.panel), trial_seed(request.seed, 0)
+    panel, seed = shop.shared(), trial_seed(request.seed, 0)
     with shop.working():
         workers = shop.cluster.workers
         trained = shop.cluster.call(train_alone, panel, shop.split, request.training, seed, workers)
     forms = _forms(PLAIN, trained.learned.weights, shop)
-    figures = _figures(forms["fp32"].test, _measured(forms["fp32"], shop))
+    figures = _figures(forms["fp32"].test, measured(forms["fp32"].artifact, shop))
     return {**figures, "parameters": trained.learned.training["parameters"]}
 
 

@@ -1,0 +1,336 @@
+"""A teacher's forecasts from any tool: ``unique_id, cutoff, ds, yhat[, quantiles][, in_sample]`` as Parquet.
+
+The names are Nixtla's: ``cutoff`` is the last step that was known, ``yhat-lo-80`` and ``yhat-hi-80`` are the ends of
+the 80 % interval (the levels 0.1 and 0.9); ``q0.1`` names a level itself.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas.data.findings import Findings
+from nas.data.forecasts import POINT, Forecasts
+from nas.data.panel import Panel
+from nas.data.split import Split
+from nas.errors import DataError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+KEYS = ("unique_id", "cutoff", "ds")
+_INTERVAL = re.compile(r"yhat-(lo|hi)-(\d+(?:\.\d+)?)")
+_LEVEL = re.compile(r"q(0?\.\d+)")
+_NO_HOUR = np.iinfo(np.int64).min
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """Forecasts that can teach, and what a user should know of them.
+
+    Attributes:
+        in_sample_share: Of the training forecasts.
+        out_of_calendar: Rows of other series or steps than the panel's, left out.
+    """
+
+    forecasts: Forecasts
+    in_sample_share: float
+    left_out: int
+
+
+def read_forecasts(path: Path, panel: Panel, split: Split, trained_until: date | None) -> Imported:
+    """Read and check a table of forecasts.
+
+    Args:
+        panel: What the forecasts are of.
+        split: Which origins they have to cover: all of validation and test, and some of training.
+        trained_until: The last day that the tool was fitted on; forecasts of days up to it are in-sample. Without
+            it the column ``in_sample`` says so, and without that one a forecast is of what came after its training.
+
+    Raises:
+        DataError: Carries every problem, with row and column.
+    """
+    table, found = _opened(path), Findings()
+    levels = _levels(table.column_names, found)
+    missing = [name for name in KEYS if name not in table.column_names]
+    for name in missing:
+        found.table("missing column", f"column {name} is missing; the table has {', '.join(table.column_names)}")
+    if missing or not levels:
+        _refuse(path, found)
+    rows = _Rows.of(table, panel, levels, trained_until, found)
+    _refuse(path, found)
+    forecasts, left_out = _laid_out(rows, panel, split, levels)
+    _expect_coverage(forecasts, panel, split, found)
+    _refuse(path, found)
+    training = forecasts.in_sample[forecasts.origin <= split.train_end - split.horizon]
+    return Imported(forecasts, float(training.mean()), left_out)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Rows:
+    """The columns, parsed: N rows in file order. ``series`` is -1 where the panel has no such series."""
+
+    series: NDArray[np.int64]
+    origin: NDArray[np.int64]
+    step: NDArray[np.int64]
+    values: NDArray[np.float32]
+    in_sample: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, table: pa.Table, panel: Panel, levels: dict[float, str], until: date | None, found: Findings) -> _Rows:
+        cutoff, ahead = (_hours(table, name, found) for name in ("cutoff", "ds"))
+        readable = (cutoff != _NO_HOUR) & (ahead != _NO_HOUR)
+        late = np.flatnonzero(readable & (cutoff >= ahead))
+        found.rows(
+            "cutoff not before ds",
+            "cutoff",
+            late,
+            lambda row: (
+                f"{_when(cutoff[row])} is not before the forecast step {_when(ahead[row])}; a cutoff is the last step that "
+                "was known before the forecast"
+            ),
+        )
+        off = readable & (
+            ((cutoff - panel.hour(0)) % panel.clock.hours != 0) | ((ahead - panel.hour(0)) % panel.clock.hours != 0)
+        )
+        unit = panel.clock.unit
+        found.rows(
+            "between two steps",
+            "ds",
+            np.flatnonzero(off),
+            lambda row: (
+                f"{_when(cutoff[row])} to {_when(ahead[row])} are no whole {unit}s of the data, which begin at "
+                f"{panel.date(0)}; give the step's own time"
+            ),
+        )
+        step, origin = ((hours - panel.hour(0)) // panel.clock.hours for hours in (ahead, cutoff))
+        series = _series(table, panel, found)
+        _expect_once(series, origin, step, readable, panel, found)
+        in_sample = _in_sample(table, found)
+        if until is not None:
+            in_sample |= ahead < int(np.datetime64(until, "h").astype(np.int64)) + 24
+        values = np.stack([_numbers(table, name, found) for name in levels.values()], axis=-1)
+        return cls(series, origin + 1, step, values, in_sample)
+
+
+def _opened(path: Path) -> pa.Table:
+    import pyarrow as pa  # noqa: PLC0415 a fifth of a second that only importing needs
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    if not path.is_file():
+        raise DataError(f"There is no file {path}; give the path of a Parquet file on the service's computer.")
+    try:
+        return pq.read_table(path).combine_chunks()
+    except (pa.ArrowException, OSError) as error:
+        reason = str(error).strip().splitlines()[0].rstrip(".")
+        raise DataError(f"{path} cannot be read as Parquet ({reason}); write the forecasts as Parquet.") from error
+
+
+def _levels(names: list[str], found: Findings) -> dict[float, str]:
+    """Level -> column, ascending; the point forecast is the level 0.5."""
+    levels = {}
+    for name in names:
+        if name == "yhat":
+            level = POINT
+        elif interval := _INTERVAL.fullmatch(name):
+            half = float(interval[2]) / 200
+            level = 0.5 - half if interval[1] == "lo" else 0.5 + half
+        elif quantile := _LEVEL.fullmatch(name):
+            level = float(quantile[1])
+        else:
+            if name not in (*KEYS, "in_sample", "y"):
+                found.table(
+                    "unknown column",
+                    f"column {name} is none of {', '.join(KEYS)}, yhat, yhat-lo-80, q0.1, "
+                    "in_sample or y; rename it to what it is, or leave it out",
+                )
+            continue
+        level = round(level, 6)
+        if level in levels and POINT in (level,) and "yhat" in names:
+            continue  # q0.5 beside yhat: yhat is what the tool calls its forecast
+        if level in levels or not 0 < level < 1:
+            found.table(
+                "level twice",
+                f"column {name} is the level {level:g}, which another column has or none can have; keep one",
+            )
+            continue
+        levels[level] = name
+    if "yhat" in names:
+        levels[POINT] = "yhat"
+    else:
+        found.table("missing column", f"column yhat is missing; the table has {', '.join(names)}")
+    return dict(sorted(levels.items()))
+
+
+def _hours(table: pa.Table, name: str, found: Findings) -> NDArray[np.int64]:
+    """Hours since 1970, local; each distinct time is read once, for a table of forecasts repeats them."""
+    import pandas as pd  # noqa: PLC0415 as in _opened
+    import pyarrow as pa  # noqa: PLC0415
+
+    column = table.column(name)
+    if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
+        found.table("unreadable date", f"column {name} holds numbers ({column.type}), expected dates like 2024-03-31")
+        return np.full(len(column), _NO_HOUR)
+    coded = column.dictionary_encode().combine_chunks()
+    coded = coded.chunk(0) if isinstance(coded, pa.ChunkedArray) else coded
+    distinct = coded.dictionary.to_pandas()
+    times = pd.to_datetime(distinct, errors="coerce", **({} if distinct.dtype.kind == "M" else {"format": "ISO8601"}))
+    if getattr(times.dt, "tz", None) is not None:
+        times = times.dt.tz_localize(None)
+    known = times.notna().to_numpy()
+    hours = np.where(known, times.to_numpy().astype("datetime64[h]").astype(np.int64), _NO_HOUR)
+    codes = coded.indices.to_numpy(zero_copy_only=False).astype(np.float64)
+    present = np.isfinite(codes)
+    found_hours = np.full(len(codes), _NO_HOUR)
+    found_hours[present] = hours[codes[present].astype(np.int64)]
+    found.rows(
+        "unreadable date",
+        name,
+        np.flatnonzero(found_hours == _NO_HOUR),
+        lambda row: f"{column[row].as_py()!r} is not a date, expected one like 2024-03-31",
+    )
+    return found_hours
+
+
+def _series(table: pa.Table, panel: Panel, found: Findings) -> NDArray[np.int64]:
+    import pyarrow as pa  # noqa: PLC0415 as in _opened
+    import pyarrow.compute as pc  # noqa: PLC0415
+
+    column = table.column("unique_id")
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    place = pc.index_in(column.cast(pa.string()), value_set=pa.array(panel.ids, pa.string()))
+    series: NDArray[np.int64] = place.fill_null(-1).to_numpy().astype(np.int64)
+    if len(series) and (series < 0).all():
+        known = ", ".join(panel.ids[:3])
+        found.table(
+            "unknown series",
+            f"column unique_id has no series of the data, which are {known} and so on; "
+            f"the first row's is {column[0].as_py()!r}",
+        )
+    return series
+
+
+def _numbers(table: pa.Table, name: str, found: Findings) -> NDArray[np.float32]:
+    import pyarrow as pa  # noqa: PLC0415 as in _opened
+
+    column = table.column(name)
+    try:
+        values = column.cast(pa.float64()).to_numpy()
+    except pa.ArrowException:
+        found.table("not a number", f"column {name} is {column.type}, expected numbers")
+        return np.zeros(len(column), np.float32)
+    bad = np.flatnonzero(~(np.abs(values) <= np.finfo(np.float32).max))
+    found.rows("not a number", name, bad, lambda row: f"{column[row].as_py()!r} is no finite number; give the forecast")
+    return values.astype(np.float32)
+
+
+def _in_sample(table: pa.Table, found: Findings) -> NDArray[np.bool_]:
+    if "in_sample" not in table.column_names:
+        return np.zeros(len(table), bool)
+    column = table.column("in_sample")
+    values = [{True: 1, False: 0, 1: 1, 0: 0}.get(value, -1) for value in column.to_pylist()]
+    flags = np.asarray(values, np.int8)
+    found.rows(
+        "not yes or no",
+        "in_sample",
+        np.flatnonzero(flags < 0),
+        lambda row: (
+            f"{column[row].as_py()!r} is neither true nor false; say whether the tool was fitted on this row's sales"
+        ),
+    )
+    return flags > 0
+
+
+def _expect_once(  # noqa: PLR0913 # the parsed columns
+    series: NDArray[np.int64],
+    cutoff: NDArray[np.int64],
+    step: NDArray[np.int64],
+    readable: NDArray[np.bool_],
+    panel: Panel,
+    found: Findings,
+) -> None:
+    rows = np.flatnonzero(readable & (series >= 0))
+    rows = rows[np.lexsort((rows, step[rows], cutoff[rows], series[rows]))]
+    same = (np.diff(series[rows]) == 0) & (np.diff(cutoff[rows]) == 0) & (np.diff(step[rows]) == 0)
+    before = dict(zip(rows[1:][same].tolist(), rows[:-1][same].tolist(), strict=True))
+    found.rows(
+        "duplicate",
+        "ds",
+        rows[1:][same],
+        lambda row: (
+            f"series {panel.ids[series[row]]!r} has this cutoff and step already in row {before[row] + 2}; keep one"
+        ),
+    )
+
+
+def _laid_out(rows: _Rows, panel: Panel, split: Split, levels: dict[float, str]) -> tuple[Forecasts, int]:
+    """Rows become whole horizons; what lies outside the panel or beyond the horizon is left out and counted."""
+    ahead = rows.step - rows.origin
+    kept = (
+        (rows.series >= 0) & (rows.origin >= 0) & (rows.origin <= panel.steps - split.horizon) & (ahead < split.horizon)
+    )
+    series, origin, ahead = rows.series[kept], rows.origin[kept], ahead[kept]
+    pairs, which = np.unique(series * panel.steps + origin, return_inverse=True)
+    values = np.full((len(pairs), split.horizon, len(levels)), np.nan, np.float32)
+    values[which, ahead] = rows.values[kept]
+    in_sample = np.zeros(len(pairs), bool)
+    np.logical_or.at(in_sample, which, rows.in_sample[kept])
+    forecasts = Forecasts(
+        panel=panel.digest,
+        steps=panel.steps,
+        levels=tuple(levels),
+        series=(pairs // panel.steps).astype(np.int32),
+        origin=(pairs % panel.steps).astype(np.int32),
+        values=values,
+        in_sample=in_sample,
+    )
+    return forecasts, int((~kept).sum())
+
+
+def _expect_coverage(forecasts: Forecasts, panel: Panel, split: Split, found: Findings) -> None:
+    """A teacher is judged on the same forecasts as its student, and has something to teach."""
+    for part, origins in (("validation", split.validation_origins), ("test", split.test_origins)):
+        absent = np.isnan(forecasts.points(panel, origins)).reshape(len(origins), len(panel.ids), split.horizon)
+        steps = np.asarray(origins)[:, None] + np.arange(split.horizon)
+        lacking = (absent & (panel.mask[:, steps].transpose(1, 0, 2) > 0)).any(-1)
+        if lacking.any():
+            at, who = (int(first[0]) for first in np.nonzero(lacking))
+            found.table(
+                "not covered",
+                (
+                    f"column cutoff: {int(lacking.sum())} of {lacking.size} forecasts of the {part} are missing, the first "
+                    f"of series {panel.ids[who]!r} with cutoff {panel.date(origins[at] - 1)} for "
+                    f"{split.horizon} {panel.clock.unit}s; forecast them too (cutoffs "
+                    f"{', '.join(str(panel.date(origin - 1)) for origin in origins)})"
+                ),
+            )
+    if not (forecasts.origin <= split.train_end - split.horizon).any():
+        found.table(
+            "nothing to teach",
+            (
+                f"column cutoff: no forecast ends before {panel.date(split.train_end)}, where training ends; give "
+                "forecasts from earlier cutoffs, out-of-sample ones if you can (a rolling cross-validation)"
+            ),
+        )
+
+
+def _refuse(path: Path, found: Findings) -> None:
+    if found.counts:
+        kinds = ", ".join(f"{count:,} × {kind}" for kind, count in found.counts.items())
+        problems = found.problems()
+        raise DataError(
+            f"{path} cannot teach ({kinds}); repair what is listed, the first being: {problems[0]}.", problems
+        )
+
+
+def _when(hour: Any) -> str:
+    text = str(np.datetime64(int(hour), "h"))
+    return text.removesuffix("T00")
