@@ -7,7 +7,6 @@ the 80 % interval (the levels 0.1 and 0.9); ``q0.1`` names a level itself.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -80,7 +79,7 @@ class _Rows:
     series: NDArray[np.int64]
     origin: NDArray[np.int64]
     step: NDArray[np.int64]
-    values: NDArray[np.float32]
+    forecast: NDArray[np.float32]
     in_sample: NDArray[np.bool_]
 
     @classmethod
@@ -93,14 +92,12 @@ class _Rows:
             "cutoff",
             late,
             lambda row: (
-                f"{_when(cutoff[row])} is not before the forecast step {_when(ahead[row])}; a cutoff is the last step that "
-                "was known before the forecast"
+                f"{_when(cutoff[row])} is not before the forecast step {_when(ahead[row])}; a cutoff is the last step "
+                "that was known before the forecast"
             ),
         )
-        off = readable & (
-            ((cutoff - panel.hour(0)) % panel.clock.hours != 0) | ((ahead - panel.hour(0)) % panel.clock.hours != 0)
-        )
-        unit = panel.clock.unit
+        first, length, unit = panel.hour(0), panel.clock.hours, panel.clock.unit
+        off = readable & (((cutoff - first) % length != 0) | ((ahead - first) % length != 0))
         found.rows(
             "between two steps",
             "ds",
@@ -110,7 +107,7 @@ class _Rows:
                 f"{panel.date(0)}; give the step's own time"
             ),
         )
-        step, origin = ((hours - panel.hour(0)) // panel.clock.hours for hours in (ahead, cutoff))
+        step, origin = ((hours - first) // length for hours in (ahead, cutoff))
         series = _series(table, panel, found)
         _expect_once(series, origin, step, readable, panel, found)
         in_sample = _in_sample(table, found)
@@ -153,8 +150,6 @@ def _levels(names: list[str], found: Findings) -> dict[float, str]:
                 )
             continue
         level = round(level, 6)
-        if level in levels and POINT in (level,) and "yhat" in names:
-            continue  # q0.5 beside yhat: yhat is what the tool calls its forecast
         if level in levels or not 0 < level < 1:
             found.table(
                 "level twice",
@@ -162,9 +157,7 @@ def _levels(names: list[str], found: Findings) -> dict[float, str]:
             )
             continue
         levels[level] = name
-    if "yhat" in names:
-        levels[POINT] = "yhat"
-    else:
+    if "yhat" not in names:
         found.table("missing column", f"column yhat is missing; the table has {', '.join(names)}")
     return dict(sorted(levels.items()))
 
@@ -181,10 +174,11 @@ def _hours(table: pa.Table, name: str, found: Findings) -> NDArray[np.int64]:
     coded = column.dictionary_encode().combine_chunks()
     coded = coded.chunk(0) if isinstance(coded, pa.ChunkedArray) else coded
     distinct = coded.dictionary.to_pandas()
-    times = pd.to_datetime(distinct, errors="coerce", **({} if distinct.dtype.kind == "M" else {"format": "ISO8601"}))
+    dated = distinct.dtype.kind == "M"
+    times = distinct if dated else pd.to_datetime(distinct, errors="coerce", format="ISO8601")
     if getattr(times.dt, "tz", None) is not None:
         times = times.dt.tz_localize(None)
-    known = times.notna().to_numpy()
+    known = (times.notna() & (times == times.dt.floor("h"))).to_numpy()
     hours = np.where(known, times.to_numpy().astype("datetime64[h]").astype(np.int64), _NO_HOUR)
     codes = coded.indices.to_numpy(zero_copy_only=False).astype(np.float64)
     present = np.isfinite(codes)
@@ -194,7 +188,7 @@ def _hours(table: pa.Table, name: str, found: Findings) -> NDArray[np.int64]:
         "unreadable date",
         name,
         np.flatnonzero(found_hours == _NO_HOUR),
-        lambda row: f"{column[row].as_py()!r} is not a date, expected one like 2024-03-31",
+        lambda row: f"{column[row].as_py()!r} is not a date or whole hour, expected one like 2024-03-31",
     )
     return found_hours
 
@@ -229,15 +223,15 @@ def _numbers(table: pa.Table, name: str, found: Findings) -> NDArray[np.float32]
         return np.zeros(len(column), np.float32)
     bad = np.flatnonzero(~(np.abs(values) <= np.finfo(np.float32).max))
     found.rows("not a number", name, bad, lambda row: f"{column[row].as_py()!r} is no finite number; give the forecast")
-    return values.astype(np.float32)
+    numbers: NDArray[np.float32] = np.where(np.isfinite(values), values, 0).astype(np.float32)
+    return numbers
 
 
 def _in_sample(table: pa.Table, found: Findings) -> NDArray[np.bool_]:
     if "in_sample" not in table.column_names:
         return np.zeros(len(table), bool)
     column = table.column("in_sample")
-    values = [{True: 1, False: 0, 1: 1, 0: 0}.get(value, -1) for value in column.to_pylist()]
-    flags = np.asarray(values, np.int8)
+    flags = np.asarray([int(value) if value in {0, 1} else -1 for value in column.to_pylist()], np.int8)
     found.rows(
         "not yes or no",
         "in_sample",
@@ -249,7 +243,7 @@ def _in_sample(table: pa.Table, found: Findings) -> NDArray[np.bool_]:
     return flags > 0
 
 
-def _expect_once(  # noqa: PLR0913 # the parsed columns
+def _expect_once(  # the parsed columns
     series: NDArray[np.int64],
     cutoff: NDArray[np.int64],
     step: NDArray[np.int64],
@@ -274,13 +268,12 @@ def _expect_once(  # noqa: PLR0913 # the parsed columns
 def _laid_out(rows: _Rows, panel: Panel, split: Split, levels: dict[float, str]) -> tuple[Forecasts, int]:
     """Rows become whole horizons; what lies outside the panel or beyond the horizon is left out and counted."""
     ahead = rows.step - rows.origin
-    kept = (
-        (rows.series >= 0) & (rows.origin >= 0) & (rows.origin <= panel.steps - split.horizon) & (ahead < split.horizon)
-    )
+    inside = (rows.origin >= 0) & (rows.origin <= panel.steps - split.horizon)
+    kept = inside & (rows.series >= 0) & (ahead < split.horizon)
     series, origin, ahead = rows.series[kept], rows.origin[kept], ahead[kept]
     pairs, which = np.unique(series * panel.steps + origin, return_inverse=True)
     values = np.full((len(pairs), split.horizon, len(levels)), np.nan, np.float32)
-    values[which, ahead] = rows.values[kept]
+    values[which, ahead] = rows.forecast[kept]
     in_sample = np.zeros(len(pairs), bool)
     np.logical_or.at(in_sample, which, rows.in_sample[kept])
     forecasts = Forecasts(
@@ -306,8 +299,8 @@ def _expect_coverage(forecasts: Forecasts, panel: Panel, split: Split, found: Fi
             found.table(
                 "not covered",
                 (
-                    f"column cutoff: {int(lacking.sum())} of {lacking.size} forecasts of the {part} are missing, the first "
-                    f"of series {panel.ids[who]!r} with cutoff {panel.date(origins[at] - 1)} for "
+                    f"column cutoff: {int(lacking.sum())} of {lacking.size} forecasts of the {part} are missing, the "
+                    f"first of series {panel.ids[who]!r} with cutoff {panel.date(origins[at] - 1)} for "
                     f"{split.horizon} {panel.clock.unit}s; forecast them too (cutoffs "
                     f"{', '.join(str(panel.date(origin - 1)) for origin in origins)})"
                 ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from nas.models.forecaster import Shape
 from nas.models.teacher import point_forecasts
 from nas.models.training import restore, train
 from nas.request import Training
+from nas.search.teacher import Diary
 from nas.search.workshop import Workshop
 
 WITH, WITHOUT, SEARCHED = "with_teacher", "without_teacher", "as_searched"
@@ -60,32 +62,31 @@ class Distilled:
         weights: Of the shipped student, safetensors.
         recipe: How it was trained, for ``recipe.json``.
         report: Accuracies with and without the teacher, and the interval of their difference.
+        teacher_cost: What the teacher costs on its devices; None where it was not measured.
     """
 
     weights: bytes
     recipe: Mapping[str, Any]
     report: Mapping[str, Any]
+    teacher_cost: Mapping[str, Any] | None
 
 
-def distil(  # noqa: PLR0913 # a network, its schedule and its teacher
+def distil(  # a network, its schedule and its teacher
     architecture: Architecture,
     searched: bytes,
     budget: Training,
     seed: int,
     lesson: Lesson,
     shop: Workshop,
-    known: Mapping[str, bytes],
-) -> tuple[Distilled, dict[str, bytes]]:
+    diary: Diary,
+) -> Distilled:
     """Train one network twice on the same batches, with the teacher's word and without, and choose on validation.
 
     Both do as many steps; each keeps its best epoch.
 
     Args:
         searched: The weights that the search found.
-        known: Weights that were trained before a controller was killed.
-
-    Returns:
-        What came of it, and the weights by name, to be kept.
+        diary: Keeps what was trained, for a controller that has to go on.
 
     Raises:
         Conflict: The teacher is of other data.
@@ -102,12 +103,12 @@ def distil(  # noqa: PLR0913 # a network, its schedule and its teacher
     twins: dict[str, TeacherSignal] = {WITH: signal, WITHOUT: signal.muted()}
     shared = shop.shared()
     with shop.working(), ThreadPoolExecutor(len(twins)) as pool:
-        calls = {
-            name: pool.submit(shop.cluster.call, _twin, architecture, shared, split, schedule, seed, twin)
-            for name, twin in twins.items()
-            if name not in known
-        }
-        trained = {**known, **{name: call.result() for name, call in calls.items()}}
+        call = partial(shop.cluster.call, _twin, architecture, shared, split, schedule, seed)
+        known = {name: diary.read(name) for name in twins}
+        calls = {name: pool.submit(call, twin) for name, twin in twins.items() if known[name] is None}
+        trained = {name: known[name] or calls[name].result() for name in twins}
+        for name in calls:
+            diary.write(name, trained[name])
         points = {
             name: shop.cluster.call(_points, architecture, weights, shared, split, budget.quantiles)
             for name, weights in {**trained, SEARCHED: searched}.items()
@@ -116,7 +117,7 @@ def distil(  # noqa: PLR0913 # a network, its schedule and its teacher
     report = _report(lesson, {**points, "teacher": teacher}, shop)
     weights = {**trained, SEARCHED: searched}[report["shipped"]]
     report |= _coverage(signal, architecture, panel, split)
-    return Distilled(weights, _recipe(lesson, schedule, report["shipped"]), report), trained
+    return Distilled(weights, _recipe(lesson, schedule, report["shipped"]), report, lesson.cost)
 
 
 def _twin(

@@ -71,7 +71,7 @@ class Verification:
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
 
-def make_student(  # noqa: PLR0913 # a trial, its weights, and what it is compared with
+def make_student(  # a trial, its weights, and what it is compared with
     job: Job,
     trial: Trial,
     weights: bytes,
@@ -79,7 +79,6 @@ def make_student(  # noqa: PLR0913 # a trial, its weights, and what it is compar
     shop: Workshop,
     plain: dict[str, Any] | None,
     distilled: Distilled | None = None,
-    teacher_cost: Mapping[str, Any] | None = None,
 ) -> tuple[bytes, dict[str, Any]]:
     """Export, measure, verify, compare and pack one trial.
 
@@ -87,7 +86,6 @@ def make_student(  # noqa: PLR0913 # a trial, its weights, and what it is compar
         weights: What is shipped, safetensors.
         plain: The plain LSTM's figures from an earlier student of this search on the same devices.
         distilled: How the weights came to be, where a teacher took part.
-        teacher_cost: What that teacher costs on the same devices; None where it was not measured.
 
     Returns:
         The package as a zip file, and what to show of it.
@@ -139,7 +137,7 @@ def make_student(  # noqa: PLR0913 # a trial, its weights, and what it is compar
         "verification": {device: check.verified for device, check in checks.items()},
     }
     if distilled:
-        cost = {"student": costs(found[chosen]), "teacher": teacher_cost or "imported: not measured"}
+        cost = {"student": costs(found[chosen]), "teacher": distilled.teacher_cost or "not measured"}
         result["distilled"] = {**distilled.report, "cost": cost}
     return pack(package), result
 

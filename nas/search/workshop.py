@@ -12,6 +12,7 @@ from nas.data.panel import Panel
 from nas.data.split import Split
 from nas.devices.fleet import Fleet
 from nas.devices.measurement import Measurement
+from nas.devices.turn import By
 from nas.errors import DeviceBusy
 from nas.export.artifact import Artifact
 from nas.search.night import Nights
@@ -55,7 +56,7 @@ def measured(artifact: Artifact, shop: Workshop) -> dict[str, Measurement]:
     """
     architecture, found = artifact.architecture, {}
     night = shop.nights(architecture)
-    by = {"threads": architecture.threads, "runtime": architecture.runtime, "beside_load": shop.beside_load}
+    by: By = {"threads": architecture.threads, "runtime": architecture.runtime, "beside_load": shop.beside_load}
     for device in shop.devices:
         with shop.alone(shop.fleet.facts(device)):
             seen = shop.fleet.measure(device, artifact.model, artifact.inputs, tier="thorough", **by)

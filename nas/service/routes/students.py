@@ -1,6 +1,6 @@
 """Students: trials exported as packages that run without this project."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Response, status
 from pydantic import Field
@@ -11,7 +11,7 @@ from nas.request import StudentRequest
 from nas.service.context import LARGEST, Db, Id, Limit, Offset
 from nas.service.problems import responses
 from nas.service.views import FrontView, StudentView
-from nas.store import Search, TrialStage, WorkState, jobs, searches, trials
+from nas.store import Job, Search, TrialStage, WorkState, jobs, searches, trials
 
 router = APIRouter(prefix="/students", tags=["students"])
 
@@ -21,6 +21,7 @@ class ExportRequest(StudentRequest):
 
     search: int = Field(ge=1, le=LARGEST)
     trial: int | None = Field(None, ge=0, le=LARGEST, description="None takes the front's recommended one.")
+    teacher: int | None = Field(None, ge=1, le=LARGEST, description="A teacher to learn from, by number.")
 
 
 @router.post("", status_code=status.HTTP_202_ACCEPTED, responses=responses(400, 404, 409, 422))
@@ -37,7 +38,10 @@ def export_student(db: Db, request: Annotated[ExportRequest, Body()], response: 
     named = [request.device] if request.device else search.request["devices"]
     for name in named:
         boards_of(db, name)
-    wanted = {"search": search.id, "trial": number, "devices": named}
+    wanted: dict[str, Any] = {"search": search.id, "trial": number, "devices": named}
+    if request.teacher is not None:
+        _expect_teacher(jobs.get(db, request.teacher, "teacher"), search)
+        wanted |= request.model_dump(include={"teacher", "alpha", "in_sample"})
     job = jobs.create(db, "student", search_id=search.id, trial=number, request=wanted)
     response.headers["Location"] = f"/api/v1/students/{job.id}"
     return StudentView.of(job)
@@ -72,6 +76,20 @@ def fetch_package(db: Db, id_: Id) -> Response:
     name = f"student-{job.search_id}-{job.trial}.zip"
     headers = {"Content-Disposition": f'attachment; filename="{name}"', "ETag": f'"{job.package}"'}
     return Response(db.blobs.get(job.package), media_type="application/zip", headers=headers)
+
+
+def _expect_teacher(teacher: Job, search: Search) -> None:
+    if teacher.state != WorkState.completed:
+        why = f": {teacher.reason.rstrip('.')}" if teacher.reason else ""
+        raise Conflict(
+            f"Teacher {teacher.id} is {teacher.state}{why}; it can teach once it is completed, "
+            f"`nas teacher show {teacher.id}` tells."
+        )
+    if teacher.request["data"] != search.request["data"]:
+        raise Conflict(
+            f"Teacher {teacher.id} learned other data than search {search.id}, or another split of them; train or "
+            f"import one with --search {search.id}."
+        )
 
 
 def _recommended(search: Search) -> int:
