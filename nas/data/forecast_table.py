@@ -22,7 +22,7 @@ from nas.data.split import Split
 from nas.errors import DataError
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow ships no types
 
 KEYS = ("unique_id", "cutoff", "ds")
 _INTERVAL = re.compile(r"yhat-(lo|hi)-(\d+(?:\.\d+)?)")
@@ -119,7 +119,7 @@ class _Rows:
 
 def _opened(path: Path) -> pa.Table:
     import pyarrow as pa  # noqa: PLC0415 a fifth of a second that only importing needs
-    import pyarrow.parquet as pq  # noqa: PLC0415
+    import pyarrow.parquet as pq  # type: ignore[import-untyped]  # noqa: PLC0415 likewise
 
     if not path.is_file():
         raise DataError(f"There is no file {path}; give the path of a Parquet file on the service's computer.")
@@ -165,7 +165,7 @@ def _levels(names: list[str], found: Findings) -> dict[float, str]:
 def _hours(table: pa.Table, name: str, found: Findings) -> NDArray[np.int64]:
     """Hours since 1970, local; each distinct time is read once, for a table of forecasts repeats them."""
     import pandas as pd  # noqa: PLC0415 as in _opened
-    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow as pa  # noqa: PLC0415 as in _opened
 
     column = table.column(name)
     if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
@@ -195,7 +195,7 @@ def _hours(table: pa.Table, name: str, found: Findings) -> NDArray[np.int64]:
 
 def _series(table: pa.Table, panel: Panel, found: Findings) -> NDArray[np.int64]:
     import pyarrow as pa  # noqa: PLC0415 as in _opened
-    import pyarrow.compute as pc  # noqa: PLC0415
+    import pyarrow.compute as pc  # type: ignore[import-untyped]  # noqa: PLC0415 as in _opened
 
     column = table.column("unique_id")
     if pa.types.is_dictionary(column.type):

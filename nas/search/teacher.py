@@ -19,6 +19,7 @@ from nas.data.metrics import accuracy
 from nas.data.panel import Panel
 from nas.data.split import Split
 from nas.data.windows import evaluation, sample
+from nas.errors import ControllerFault
 from nas.export.artifact import Artifact
 from nas.export.targets import export
 from nas.models.forecaster import Shape
@@ -33,6 +34,7 @@ LARGE = Architecture(layers=2, hidden=512, window=56)
 """What a teacher is unless something else is asked for."""
 PAIRS = 50_000
 """At most so many training pairs are forecast: a pair takes 2x512 units a few milliseconds on one core."""
+TRIES = 3
 
 T = TypeVar("T")
 
@@ -171,8 +173,18 @@ def _cost(architecture: Architecture, weights: list[bytes], budget: Training, sh
     shop.tell("measure")
     shape = Shape.of(shop.panel, shop.split.horizon, budget.quantiles)
     with shop.working():
-        artifact = shop.cluster.call(_exported, architecture, shape, weights)
+        artifact = _patiently(lambda: shop.cluster.call(_exported, architecture, shape, weights))
     return costs(measured(artifact, shop))
+
+
+def _patiently(call: Callable[[], T]) -> T:
+    """Torch's exporter fails now and then, and not again for the same model: hours of training are not lost to it."""
+    for _ in range(TRIES - 1):
+        try:
+            return call()
+        except ControllerFault:
+            continue
+    return call()
 
 
 def _figures(forecasts: Forecasts, panel: Panel, split: Split) -> dict[str, Any]:
