@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     import pyarrow as pa  # type: ignore[import-untyped]  # pyarrow ships no types
 
 KEYS = ("unique_id", "cutoff", "ds")
+BESIDE = ("in_sample", "y", "__index_level_0__")
+"""Other columns that may be there; the last is a pandas index, which ``to_parquet`` writes by itself."""
 _INTERVAL = re.compile(r"yhat-(lo|hi)-(\d+(?:\.\d+)?)")
 _LEVEL = re.compile(r"q(0?\.\d+)")
 _NO_HOUR = np.iinfo(np.int64).min
@@ -61,7 +63,9 @@ def read_forecasts(path: Path, panel: Panel, split: Split, trained_until: date |
     missing = [name for name in KEYS if name not in table.column_names]
     for name in missing:
         found.table("missing column", f"column {name} is missing; the table has {', '.join(table.column_names)}")
-    if missing or not levels:
+    if not len(table):
+        found.table("empty table", "the table has no rows, expected one per series, cutoff and step")
+    if missing or not levels or not len(table):
         _refuse(path, found)
     rows = _Rows.of(table, panel, levels, trained_until, found)
     _refuse(path, found)
@@ -142,7 +146,7 @@ def _levels(names: list[str], found: Findings) -> dict[float, str]:
         elif quantile := _LEVEL.fullmatch(name):
             level = float(quantile[1])
         else:
-            if name not in (*KEYS, "in_sample", "y"):
+            if name not in (*KEYS, *BESIDE):
                 found.table(
                     "unknown column",
                     f"column {name} is none of {', '.join(KEYS)}, yhat, yhat-lo-80, q0.1, "
@@ -222,7 +226,7 @@ def _numbers(table: pa.Table, name: str, found: Findings) -> NDArray[np.float32]
         found.table("not a number", f"column {name} is {column.type}, expected numbers")
         return np.zeros(len(column), np.float32)
     bad = np.flatnonzero(~(np.abs(values) <= np.finfo(np.float32).max))
-    found.rows("not a number", name, bad, lambda row: f"{column[row].as_py()!r} is no finite number; give the forecast")
+    found.rows("not a number", name, bad, lambda row: f"{column[row].as_py() or 'nothing'} is no finite number; give the forecast")
     numbers: NDArray[np.float32] = np.where(np.isfinite(values), values, 0).astype(np.float32)
     return numbers
 
