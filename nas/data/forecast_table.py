@@ -226,7 +226,12 @@ def _numbers(table: pa.Table, name: str, found: Findings) -> NDArray[np.float32]
         found.table("not a number", f"column {name} is {column.type}, expected numbers")
         return np.zeros(len(column), np.float32)
     bad = np.flatnonzero(~(np.abs(values) <= np.finfo(np.float32).max))
-    found.rows("not a number", name, bad, lambda row: f"{column[row].as_py() or 'nothing'} is no finite number; give the forecast")
+    found.rows(
+        "not a number",
+        name,
+        bad,
+        lambda row: f"{column[row].as_py() or 'nothing'} is no finite number; give the forecast",
+    )
     numbers: NDArray[np.float32] = np.where(np.isfinite(values), values, 0).astype(np.float32)
     return numbers
 

@@ -19,7 +19,7 @@ from nas.data.panel import Panel
 from nas.data.split import Split
 from nas.export.card import model_card
 from nas.export.tables import as_csv, columns, history, plans
-from nas.models.forecaster import Shape
+from nas.models.shape import Shape
 
 EXAMPLE_SERIES = 3
 _EPOCH = (2000, 1, 1, 0, 0, 0)

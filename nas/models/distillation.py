@@ -87,22 +87,24 @@ def told(teacher: TeacherSignal, series: NDArray[np.int64], origin: NDArray[np.i
     return torch.from_numpy(values), torch.from_numpy(weight)
 
 
-def blended(error: Tensor, forecast: Tensor, said: Told) -> Tensor:
-    """The error against the sales and the one against the teacher in one, step by step.
+def away(forecast: Tensor, values: Tensor) -> Tensor:
+    """The student's forecast minus the teacher's; NaN where the teacher said nothing, and no gradient from there."""
+    known = torch.isfinite(values)
+    return torch.where(known, forecast - torch.where(known, values, 0.0), torch.nan)
+
+
+def blended(errors: Tensor, apart: Tensor, share: Tensor) -> Tensor:
+    """The errors against the sales and those against the teacher in one, step by step.
 
     Args:
-        error: ``[B, horizon]``, the student's error against what was sold.
-        forecast: ``[B, horizon]`` or ``[B, horizon, Q]``, the student's.
-        said: The teacher's, of the same shape.
+        errors: ``[B, horizon]``, the student's against what was sold.
+        apart: ``[B, horizon, Q]``, the student's against the teacher; NaN where the teacher said nothing.
+        share: ``[B]``, the teacher's.
 
     Returns:
         ``[B, horizon]``. Where the teacher said nothing, the sales count alone; of quantiles, those that it knows.
     """
-    values, weight = said
-    known = torch.isfinite(values)
-    apart = (forecast - torch.where(known, values, forecast)).abs()
-    heard = known
-    if apart.dim() > error.dim():
-        apart, heard = apart.sum(-1) / known.sum(-1).clamp(min=1), known.any(-1)
-    share = weight.unsqueeze(1) * heard
-    return (1 - share) * error + share * apart
+    known = torch.isfinite(apart)
+    mean = torch.where(known, apart, 0.0).sum(-1) / known.sum(-1).clamp(min=1)
+    heard = share.unsqueeze(1) * known.any(-1)
+    return (1 - heard) * errors + heard * mean

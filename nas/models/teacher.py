@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from nas.architecture import Architecture
 from nas.data.forecasts import POINT, Forecasts
 from nas.data.panel import Panel
 from nas.data.split import Split
-from nas.data.windows import evaluation, sample, training_pairs
-from nas.models.forecaster import Forecaster, Shape
+from nas.data.windows import sample, training_pairs
+from nas.models.forecaster import Forecaster, Inputs
+from nas.models.shape import Shape
 from nas.models.training import predict, restore
 
 ROWS = 1024
@@ -30,14 +31,13 @@ class Ensemble(Forecaster):
     def __init__(self, members: Sequence[Forecaster]) -> None:
         nn.Module.__init__(self)
         self.architecture, self.shape = members[0].architecture, members[0].shape
+        self.logarithmic = members[0].logarithmic
         self.members = nn.ModuleList(members)
 
-    def forward(
-        self, past: Tensor, past_mask: Tensor, past_time: Tensor, future: Tensor, future_time: Tensor, static: Tensor
-    ) -> Tensor:
-        """As ``Forecaster.forward``."""
-        inputs = past, past_mask, past_time, future, future_time, static
-        return torch.stack([member(*inputs) for member in self.members]).mean(0)
+    def raw(self, inputs: Inputs) -> Tensor:
+        """The members' mean before the clamp at zero: of logarithms, where they forecast logarithms."""
+        said = [cast("Forecaster", member).raw(inputs) for member in self.members]
+        return torch.stack(said).mean(0)
 
 
 def assembled(architecture: Architecture, shape: Shape, weights: Sequence[bytes]) -> Forecaster:
@@ -61,7 +61,7 @@ def foresee(model: Forecaster, panel: Panel, split: Split, *, most: int, seed: i
         seed: Of that draw.
     """
     window, shape = model.architecture.window, model.shape
-    series, origin = training_pairs(panel, split, window)
+    series, origin = training_pairs(panel, split.horizon, split.train_end, window)
     if len(series) > most:
         drawn = np.sort(np.random.default_rng(seed).choice(len(series), most, replace=False))
         series, origin = series[drawn], origin[drawn]
@@ -85,10 +85,3 @@ def foresee(model: Forecaster, panel: Panel, split: Split, *, most: int, seed: i
         values=found.reshape(*found.shape[:2], -1),
         in_sample=origin < split.train_end,
     )
-
-
-def point_forecasts(model: Forecaster, panel: Panel, origins: Sequence[int], horizon: int) -> NDArray[np.float32]:
-    """The point forecasts of ``evaluation(panel, origins, …)``, float32 [B, horizon]."""
-    found = predict(model, evaluation(panel, origins, model.architecture.window, horizon))
-    levels = model.shape.quantiles
-    return found[..., levels.index(POINT)] if levels else found

@@ -19,9 +19,8 @@ from nas.data.split import Split
 from nas.data.windows import evaluation, training_pairs
 from nas.errors import Conflict
 from nas.models.distillation import Signal, TeacherSignal
-from nas.models.forecaster import Shape
-from nas.models.teacher import point_forecasts
-from nas.models.training import restore, train
+from nas.models.shape import Shape
+from nas.models.training import point, restore, train
 from nas.request import Training
 from nas.search.teacher import Diary
 from nas.search.workshop import Workshop
@@ -132,7 +131,8 @@ def _points(
 ) -> dict[str, NDArray[np.float32]]:
     """Runs on a worker: the point forecasts of validation and test."""
     model = restore(architecture.network, Shape.of(panel, split.horizon, quantiles), weights)
-    return {part: point_forecasts(model, panel, origins, split.horizon) for part, origins in _parts(split).items()}
+    window, horizon = architecture.window, split.horizon
+    return {part: point(model, evaluation(panel, origins, window, horizon)) for part, origins in _parts(split).items()}
 
 
 def _parts(split: Split) -> dict[str, tuple[int, ...]]:
@@ -169,7 +169,7 @@ def _report(lesson: Lesson, points: Mapping[str, Points], shop: Workshop) -> dic
 
 
 def _coverage(signal: Signal, architecture: Architecture, panel: Panel, split: Split) -> dict[str, Any]:
-    covered = signal.covers(*training_pairs(panel, split, architecture.window))
+    covered = signal.covers(*training_pairs(panel, split.horizon, split.train_end, architecture.window))
     heard = signal.forecasts.in_sample
     return {
         "training_pairs_covered": round(float(covered.mean()), 4),

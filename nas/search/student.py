@@ -20,7 +20,7 @@ from nas.errors import CandidateFault, Conflict
 from nas.export.artifact import Artifact
 from nas.export.package import Checked, Package, pack
 from nas.export.targets import export, exporter_for, is_onnx, suffix
-from nas.models.forecaster import Shape
+from nas.models.shape import Shape
 from nas.models.training import predict, restore
 from nas.request import SearchRequest, Training
 from nas.search.distil import Distilled
@@ -31,7 +31,14 @@ from nas.search.workshop import Workshop, measured
 from nas.store.rows import Job, Trial
 
 PLAIN = Architecture(
-    cell="lstm", layers=1, hidden=128, window=56, features=("calendar", "discount", "promotion"), embedding=0, head=0
+    cell="lstm",
+    layers=1,
+    hidden=128,
+    window=56,
+    features=("calendar", "discount", "promotion"),
+    embedding=0,
+    head=0,
+    decoder="plain",
 )
 """What a user would deploy without a search: one LSTM layer of 128 units, trained alike."""
 VERIFIED_ROWS = 64

@@ -22,7 +22,7 @@ from nas.data.windows import evaluation, sample
 from nas.errors import ControllerFault
 from nas.export.artifact import Artifact
 from nas.export.targets import export
-from nas.models.forecaster import Shape
+from nas.models.shape import Shape
 from nas.models.teacher import assembled, foresee
 from nas.models.training import Trained, train
 from nas.request import Training
@@ -127,7 +127,7 @@ def _member(  # one of several trainings, and where it is written down
             found = shop.cluster.call(_epoch, architecture, panel, shop.split, budget, seed, begun, threads)
         begun = found.checkpoint
         diary.save_checkpoint(name, begun)
-        best = min(epoch.wape for epoch in found.curve)
+        best = min(epoch.wape for epoch in found.curve if epoch.wape is not None)
         shop.tell(f"train member {number + 1} of {members}", epoch=len(found.curve), of=budget.max_epochs, wape=best)
         if found.stopped:
             return found

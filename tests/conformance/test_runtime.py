@@ -13,7 +13,8 @@ from device_agents.protocol import RUNTIMES, Problem
 from nas.architecture import Architecture
 from nas.export.artifact import as_arrays
 from nas.export.targets import export_untrained
-from nas.models.forecaster import Forecaster, Shape, example_inputs
+from nas.models.forecaster import build, example_inputs
+from nas.models.shape import Shape
 
 SHAPE = Shape(horizon=7, hist=1, futr=2, vocabulary=(5, 3))
 SMALL = Architecture(hidden=8, window=7, head=8, embedding=4)
@@ -80,7 +81,7 @@ def written(folder, arrays):
 def test_a_forecaster_gives_torch_s_forecasts_every_time(host, model, inputs, threads):
     torch.manual_seed(0)
     with torch.no_grad():
-        expected = Forecaster(SMALL, SHAPE).eval()(*example_inputs(SMALL, SHAPE, BATCH)).numpy()
+        expected = build(SMALL, SHAPE).eval()(*example_inputs(SMALL, SHAPE, BATCH)).numpy()
     first, second = host.run(model, inputs, threads)["outputs"]
     assert first == second
     assert set(first) == {"forecast"}

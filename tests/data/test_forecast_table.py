@@ -1,6 +1,7 @@
 """Forecasts from any tool: what is read of them, and what is wrong with a table, by row and column."""
 
-import datetime
+import datetime as dt
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -57,7 +58,7 @@ def test_intervals_and_quantiles_become_levels(read, table):
     wide = table.assign(**{"yhat-lo-80": 1.0, "yhat-hi-80": 9.0, "q0.25": 4.0, "y": 0.0})
     found = read(wide).forecasts
     assert found.levels == (0.1, 0.25, 0.5, 0.9)
-    assert found.values[0, 0].tolist() == [1.0, 4.0, 100.0, 9.0]
+    assert found.at(found.series[:1], found.origin[:1])[0, 0].tolist() == [1.0, 4.0, 100.0, 9.0]
 
 
 @pytest.mark.parametrize("dates", ["date", "text", "zoned"])
@@ -75,9 +76,9 @@ def test_in_sample_rows_are_flagged_by_a_column_or_a_day(read, table, data):
     panel, _ = data
     flagged = table.assign(in_sample=table.cutoff <= pd.Timestamp(panel.date(99)))
     assert read(flagged).in_sample_share == 0.5
-    last = panel.date(100 + 13).astype(datetime.date)
+    last = panel.date(100 + 13).astype(dt.date)
     assert read(table, last).in_sample_share == 1.0  # the second origin's first days were trained on, too
-    assert read(table, panel.date(106).astype(datetime.date)).in_sample_share == 0.5
+    assert read(table, panel.date(106).astype(dt.date)).in_sample_share == 0.5
 
 
 def test_other_series_and_later_steps_are_left_out_and_counted(read, table):
@@ -97,30 +98,37 @@ def spoiled(column, row, value):
 BROKEN = {
     "no cutoff": (lambda f: f.drop(columns="cutoff"), "column cutoff is missing"),
     "no forecast": (lambda f: f.rename(columns={"yhat": "LGBM"}), "column LGBM is none of"),
-    "cutoff is ds": (lambda f: f.assign(cutoff=f.cutoff.where(f.index != 3, f.ds)), "row 5, column cutoff: .* is not before"),
+    "cutoff is ds": (
+        lambda f: f.assign(cutoff=f.cutoff.where(f.index != 3, f.ds)),
+        "row 5, column cutoff: .* is not before",
+    ),
     "no number": (spoiled("yhat", 4, np.nan), "row 6, column yhat: nothing is no finite number"),
     "infinite": (spoiled("yhat", 4, np.inf), "row 6, column yhat: inf is no finite number"),
     "words": (lambda f: f.assign(yhat="many"), "column yhat is (large_)?string, expected numbers"),
     "twice": (lambda f: pd.concat([f, f.iloc[7:8]], ignore_index=True), "column ds: .* already in row 9"),
-    "not a date": (lambda f: f.assign(ds=f.ds.astype(str).where(f.index != 2, "soon")), "row 4, column ds: 'soon' is not a date"),
+    "not a date": (
+        lambda f: f.assign(ds=f.ds.astype(str).where(f.index != 2, "soon")),
+        "row 4, column ds: 'soon' is not a date",
+    ),
     "numbers as dates": (lambda f: f.assign(ds=20240101), "column ds holds numbers"),
     "between days": (lambda f: f.assign(ds=f.ds + pd.Timedelta(hours=5)), "row 2, column ds: .* no whole days"),
     "other series": (lambda f: f.assign(unique_id="x"), "column unique_id has no series of the data"),
     "a third truth": (lambda f: f.assign(in_sample=2), "row 2, column in_sample: 2 is neither"),
     "level twice": (lambda f: f.assign(**{"q0.1": 1.0, "yhat-lo-80": 1.0}), "is the level 0.1, which another"),
-    "a series lacks": (lambda f: f[f.unique_id != f.unique_id.iloc[0]], "of the validation are missing, the first of series"),
+    "a series lacks": (
+        lambda f: f[f.unique_id != f.unique_id.iloc[0]],
+        "of the validation are missing, the first of series",
+    ),
     "a day lacks": (lambda f: f.drop(index=f.index[-1]), "column cutoff: 1 of .* of the test are missing"),
     "nothing early": (lambda f: f[f.cutoff > f.cutoff.unique()[1]], "no forecast ends before"),
     "empty": (lambda f: f.iloc[:0], "the table has no rows"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("spoil", "says"), BROKEN.values(), ids=BROKEN)
 def test_what_is_wrong_is_named_by_row_and_column(read, table, spoil, says):
     with pytest.raises(DataError, match="cannot teach") as refused:
         read(spoil(table.copy()))
-    import re
-
     assert any(re.search(says, problem) for problem in refused.value.problems), refused.value.problems
 
 

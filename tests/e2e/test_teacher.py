@@ -15,8 +15,8 @@ from nas.data.split import Split
 from nas.errors import Conflict
 from nas.request import DataSpec
 
-TINY = {"hidden": 6, "window": 14, "features": ["calendar"], "embedding": 0, "head": 0}
-SPACE = {"name": "one", "parameters": {"hidden": [4], "window": [28], "embedding": [0], "head": [0]}}
+TINY = {"hidden": 6, "window": 14, "features": ["calendar"], "embedding": 0, "head": 4}
+SPACE = {"name": "one", "parameters": {"hidden": [4], "window": [28], "embedding": [0], "head": [4]}}
 
 
 def made(service, client, request):

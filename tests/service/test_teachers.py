@@ -13,7 +13,12 @@ def test_a_teacher_takes_data_devices_and_schedule_from_its_search(http, spring)
     found = answer.json()
     assert (answer.status_code, answer.headers["location"]) == (202, f"/api/v1/teachers/{found['id']}")
     assert http.get(answer.headers["location"]).json() == found
-    assert (found["kind"], found["state"], found["search"], found["result"]) == ("trained", "queued", spring["id"], None)
+    assert (found["kind"], found["state"], found["search"], found["result"]) == (
+        "trained",
+        "queued",
+        spring["id"],
+        None,
+    )
     asked = found["request"]
     assert (asked["data"], asked["training"]) == (spring["request"]["data"], spring["request"]["training"])
     assert (asked["devices"], asked["wanted"], asked["members"]) == (["pi4"], ["wape", "latency_p50_ms"], 3)
