@@ -21,7 +21,7 @@ SHORT = 0.05
 
 
 class Batch(NamedTuple):
-    """Inputs, targets ``[batch, horizon]`` with their mask, each row's series and origin, and a teacher's word on it."""
+    """Inputs, targets ``[batch, horizon]`` with their mask, each row's series and origin, and a teacher's word."""
 
     inputs: Inputs
     target: Tensor
