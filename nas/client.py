@@ -128,9 +128,23 @@ class Client:
         """One built-in search space."""
         return self._json("GET", f"/api/v1/search-spaces/{quote(name, safe='')}")
 
-    def export_student(self, search: int, trial: int | None = None, device: str | None = None) -> Json:
-        """Queue the export of a trial (of the front's recommended one, if none is named)."""
-        return self._json("POST", "/api/v1/students", {"search": search, "trial": trial, "device": device})
+    def export_student(
+        self,
+        search: int,
+        trial: int | None = None,
+        device: str | None = None,
+        *,
+        teacher: int | None = None,
+        alpha: float = 0.5,
+    ) -> Json:
+        """Queue the export of a trial (of the front's recommended one, if none is named).
+
+        Args:
+            teacher: Distil it from this teacher.
+            alpha: The teacher's share of the loss.
+        """
+        body = {"search": search, "trial": trial, "device": device, "teacher": teacher, "alpha": alpha}
+        return self._json("POST", "/api/v1/students", body)
 
     def students(self, *, limit: int = 50, offset: int = 0) -> list[Json]:
         """Students, newest first."""
@@ -139,6 +153,18 @@ class Client:
     def student(self, student: int) -> Json:
         """One student."""
         return self._json("GET", f"/api/v1/students/{student}")
+
+    def make_teacher(self, request: Mapping[str, Any]) -> Json:
+        """Queue the making of a teacher; ``request`` is a ``TeacherRequest`` as JSON."""
+        return self._json("POST", "/api/v1/teachers", request)
+
+    def teachers(self, *, limit: int = 50, offset: int = 0) -> list[Json]:
+        """Teachers, newest first."""
+        return self._list("/api/v1/teachers", limit=limit, offset=offset)
+
+    def teacher(self, teacher: int) -> Json:
+        """One teacher with its progress."""
+        return self._json("GET", f"/api/v1/teachers/{teacher}")
 
     def package(self, student: int) -> bytes:
         """The finished package, a zip file."""

@@ -257,11 +257,51 @@ class SearchRequest(_Frozen):
         return self
 
 
+_Device: TypeAlias = Annotated[str, Field(pattern=DEVICE_NAME)]
+
+
+class TeacherRequest(_Frozen):
+    """A teacher: trained here, or a table of forecasts from any tool; its data are a search's, or its own."""
+
+    kind: Literal["trained", "imported"] = "trained"
+    search: int | None = Field(None, ge=1, description="Data, split, devices and schedule are this search's.")
+    data: DataSpec | None = Field(None, description="Data of its own, instead of a search's.")
+    devices: tuple[_Device, ...] | None = Field(
+        None, description="Where it is measured; none: those of the search, and without a search nowhere."
+    )
+    architecture: dict[str, Any] | None = Field(
+        None, description="Of a trained one; by default an LSTM of 2 layers with 512 units each, window 56."
+    )
+    members: int = Field(1, ge=1, le=32, description="Networks that are trained from different seeds and averaged.")
+    training: Training | None = Field(None, description="None: the search's.")
+    seed: int = Field(0, ge=0, lt=2**31)
+    path: str | None = Field(None, description="Of an imported one: Parquet with unique_id, cutoff, ds, yhat.")
+    trained_until: date | None = Field(
+        None, description="The imported tool's last training day; its forecasts of days up to then are in-sample."
+    )
+
+    @model_validator(mode="after")
+    def _of_one_kind(self) -> Self:
+        if (self.search is None) == (self.data is None):
+            raise ValueError("a teacher is of a search, or of data of its own; name one of the two")
+        imported = self.kind == "imported"
+        if imported != (self.path is not None):
+            raise ValueError("path goes with kind imported, and that needs a path")
+        if imported and (self.architecture is not None or self.members > 1 or self.training is not None):
+            raise ValueError("architecture, members and training are of a trained teacher; leave them out")
+        if not imported and self.trained_until is not None:
+            raise ValueError("trained_until is of an imported teacher; leave it out")
+        return self
+
+
 class StudentRequest(_Frozen):
-    """Which trial becomes a student, and where it is measured and verified."""
+    """Which trial becomes a student, where it is measured and verified, and who teaches it."""
 
     search: int = Field(ge=1)
     trial: int | None = Field(None, ge=0, description="A trial's number; none takes the front's recommended one.")
-    device: Annotated[str, Field(pattern=DEVICE_NAME)] | None = Field(
-        None, description="None: every device of the search."
+    device: _Device | None = Field(None, description="None: every device of the search.")
+    teacher: int | None = Field(None, ge=1, description="A teacher's number; none: as the search trained it.")
+    alpha: float = Field(0.5, ge=0, le=1, description="The teacher's share of the loss; the rest is the sales'.")
+    in_sample: float = Field(
+        0.5, ge=0, le=1, description="How much a forecast counts that an imported teacher made of its training sales."
     )

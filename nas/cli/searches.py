@@ -183,13 +183,15 @@ def export(
     search: SearchId,
     trial: Annotated[int | None, typer.Argument(help="Number of the trial; default: the recommended one.")] = None,
     device: Annotated[str | None, typer.Option(help="Where to verify it; default: every device of the search.")] = None,
+    teacher: Annotated[int | None, typer.Option(help="Distil it from this teacher.")] = None,
+    alpha: Annotated[float, typer.Option(help="The teacher's share of the loss.")] = 0.5,
     out: Annotated[Path, typer.Option(help="Folder for the package.")] = Path("results"),
     json: AsJson = False,
 ) -> None:
     """Make a student of a trial: verified on its devices, packed, downloaded."""
     _make_folder(out)
     with service() as client:
-        student = client.export_student(search, trial, device)
+        student = client.export_student(search, trial, device, teacher=teacher, alpha=alpha)
         found = show.follow_student(client, student["id"])
         if found["state"] != "completed":
             raise ControllerFault(f"Student {found['id']} {found['state']}: {found['reason']}")
@@ -197,7 +199,22 @@ def export(
     if json:
         show.as_json({**found, "path": str(path)})
         return
+    if told := found["result"].get("distilled"):
+        _show_distilled(told)
     show.line(f"student {found['id']} of trial {found['trial']}: {path}")
+
+
+def _show_distilled(told: dict[str, Any]) -> None:
+    """What the teacher gave: each WAPE, and the interval of the difference."""
+    lines = [
+        [name, *(parts[part]["wape"] for part in ("validation", "test"))] for name, parts in told["accuracy"].items()
+    ]
+    show.rows(f"Distilled from teacher {told['teacher']}", ["", "validation WAPE", "test WAPE"], lines)
+    gain = told["gain"]["test"]
+    if gain["loss"] is not None:
+        interval = f"{gain['low']:+.2%} to {gain['high']:+.2%}"
+        show.line(f"with the teacher the test WAPE is {gain['loss']:+.2%} of that without (95 % interval {interval})")
+    show.line(f"shipped: {told['shipped']}, {told['chosen_by']}")
 
 
 @students.command("list")

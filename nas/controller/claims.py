@@ -11,7 +11,7 @@ import structlog
 from nas.cluster import Cluster
 from nas.controller.roster import Roster
 from nas.controller.watch import Watch
-from nas.controller.work import Interrupted, Place, alone, carry_out_search, carry_out_student
+from nas.controller.work import Interrupted, Place, alone, carry_out_search, carry_out_student, carry_out_teacher
 from nas.devices.fleet import Fleet
 from nas.errors import Conflict, ControllerFault, DataError, DeviceAway, DeviceFault, NasError, RuntimeMissing
 from nas.settings import Settings
@@ -63,14 +63,14 @@ class Controller:
                 watch.join()
 
     def _carry_out(self, place: Place, work: Search | Job, heartbeat: leases.Heartbeat) -> None:
-        name = f"{'search' if isinstance(work, Search) else 'student'} {work.id}"
+        name = f"{'search' if isinstance(work, Search) else work.kind} {work.id}"
         save: Callable[..., Any] = searches.save if isinstance(work, Search) else jobs.save
         _log.info("begin", work=name, token=work.token)
         try:
             if isinstance(work, Search):
                 end = carry_out_search(place, work, heartbeat)
             else:
-                end = carry_out_student(place, work)
+                end = (carry_out_teacher if work.kind == "teacher" else carry_out_student)(place, work)
         except Interrupted as stop:
             if stop.state is None:
                 leases.release(self._db, work)

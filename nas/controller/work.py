@@ -1,4 +1,4 @@
-"""What a controller carries out: a search, or the making of a student."""
+"""What a controller carries out: a search, or the making of a student or a teacher."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ from functools import partial
 from typing import Any
 
 from nas.abilities import boards_of, refuse_impossible
+from nas.architecture import Architecture
 from nas.cluster import Cluster
+from nas.controller.notes import Notes
 from nas.controller.roster import device_of
+from nas.controller.teachers import lesson_of, make_teacher
 from nas.controller.watch import AT_A_TIME
 from nas.data.load import load_panel
 from nas.data.panel import Panel
@@ -22,12 +25,14 @@ from nas.devices import host_lock
 from nas.devices.fleet import Fleet
 from nas.errors import NasError
 from nas.request import DataSpec, SearchRequest
+from nas.search.distil import distil
 from nas.search.loop import SearchRun, Tools
 from nas.search.meter import Meter
 from nas.search.night import nights_of
-from nas.search.student import Workshop, make_student, require_scored
-from nas.search.study import Study
+from nas.search.student import make_student, require_scored
+from nas.search.study import Study, trial_seed
 from nas.search.trainer import ClusterTrainer
+from nas.search.workshop import Workshop
 from nas.settings import Settings
 from nas.space import SearchSpace
 from nas.store import devices, jobs, searches, trials
@@ -136,26 +141,61 @@ def carry_out_student(place: Place, job: Job) -> End:
         Interrupted: This process is asked to end.
         NasError: It cannot be made.
     """
-    search, trial = searches.get(place.db, job.search_id), trials.get(place.db, job.search_id, job.trial)
+    number = job.request["search"]
+    search, trial = searches.get(place.db, number), trials.get(place.db, number, job.request["trial"])
     weights = place.db.blobs.get(require_scored(trial))
     request = SearchRequest.model_validate(search.request)
-    named = tuple(job.request["devices"])
+    named, notes = tuple(job.request["devices"]), _notes(place, job)
+    lesson = lesson_of(place.db, job)
+    wanted = (*request.objectives, *request.constraints)
+    shop = _workshop(place, named, request.data, wanted, notes, beside_load=request.beside_load)
+    distilled = None
+    if lesson is not None:
+        shop.tell("train with the teacher and without it")
+        architecture, seed = Architecture.from_dict(trial.architecture), trial_seed(request.seed, 0)
+        distilled = distil(architecture, weights, request.training, seed, lesson, shop, notes)
+        weights = distilled.weights
+    before = _plain_before(place.db, job, named)
+    package, result = make_student(job, trial, weights, request, shop, before, distilled)
+    sha = place.db.blobs.put(package)
+    return {"state": WorkState.completed, "package": sha, "result": result, "progress": {"step": "done"}}
+
+
+def carry_out_teacher(place: Place, job: Job) -> End:
+    """Make a teacher.
+
+    Raises:
+        Interrupted: This process is asked to end.
+        NasError: It cannot be made.
+    """
+    spec, asked, notes = DataSpec.model_validate(job.request["data"]), job.request, _notes(place, job)
+    shop = _workshop(place, tuple(asked["devices"]), spec, asked["wanted"], notes, beside_load=asked["beside_load"])
+    return make_teacher(job, shop, notes)
+
+
+def _workshop(  # where, with what, for what
+    place: Place, named: tuple[str, ...], spec: DataSpec, wanted: Sequence[str], notes: Notes, *, beside_load: bool
+) -> Workshop:
+    """Greet the devices, load the data, and put both side by side."""
     shared = place.greet(named)
-    panel = place.load(request.data)
-    shop = Workshop(
+    panel = place.load(spec)
+    split = _split(panel, spec)
+    return Workshop(
         panel=panel,
-        split=_split(panel, request.data),
+        split=split,
         cluster=place.cluster,
         fleet=place.fleet,
         devices=named,
         alone=alone,
         working=host_lock.working if shared else nullcontext,
-        tell=partial(_tell, place, job),
-        beside_load=request.beside_load,
+        tell=partial(_tell, place, notes),
+        beside_load=beside_load,
+        nights=nights_of(wanted, panel, split),
     )
-    package, result = make_student(job, trial, weights, request, shop, _plain_before(place.db, job, named))
-    sha = place.db.blobs.put(package)
-    return {"state": WorkState.completed, "package": sha, "result": result, "progress": {"step": "done"}}
+
+
+def _notes(place: Place, job: Job) -> Notes:
+    return Notes(place.db, job, place.settings.folder / "checkpoints")
 
 
 def alone(facts: Mapping[str, Any]) -> AbstractContextManager[None]:
@@ -172,10 +212,10 @@ def _plain_before(db: Database, job: Job, named: tuple[str, ...]) -> dict[str, A
     return None
 
 
-def _tell(place: Place, job: Job, step: str) -> None:
+def _tell(place: Place, notes: Notes, step: str, **more: Any) -> None:
     if place.over.is_set():
         raise Interrupted(None, "the controller is asked to end")
-    jobs.save(place.db, job.id, token=job.token, progress={"step": step})
+    notes.tell(step, **more)
 
 
 def _check(place: Place, search: Search, heartbeat: Heartbeat) -> None:

@@ -53,6 +53,7 @@ class Package:
         report: The report's files by name.
         training: The budget that it was trained with.
         origin: Search, trial, sampler and seed.
+        distilled: The teacher's part in the training; None without a teacher.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Package:
     report: Mapping[str, bytes]
     training: Mapping[str, Any]
     origin: Mapping[str, Any]
+    distilled: Mapping[str, Any] | None = None
 
 
 def pack(package: Package) -> bytes:
@@ -122,7 +124,7 @@ def _architecture(package: Package) -> dict[str, Any]:
 
 
 def _recipe(package: Package) -> dict[str, Any]:
-    """How this student was trained, and how to distil it from a teacher with the same network."""
+    """How this student was trained: schedule, loss, and the teacher's part where it had one."""
     return {
         "network": package.architecture.network.to_dict(),
         "schedule": {
@@ -132,12 +134,8 @@ def _recipe(package: Package) -> dict[str, Any]:
             "learning_rate_rule": "halved after an epoch without progress on validation WAPE",
         },
         "loss": {"name": "level_weighted_absolute_error", "weight": "1 / sqrt(mean past sales + 1)"},
-        "teacher": None,
-        "distillation": {
-            "note": "Put a teacher's forecasts here (Parquet: unique_id, cutoff, ds, yhat) to distil this network.",
-            "loss": "(1 - alpha) * loss(student, sales) + alpha * loss(student, teacher)",
-            "alpha": 0.5,
-        },
+        "teacher": (package.distilled or {}).get("teacher"),
+        "distillation": package.distilled and dict(package.distilled),
         "data": {"panel": package.panel.digest, "train_end": str(package.panel.date(package.split.train_end))},
     }
 

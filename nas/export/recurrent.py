@@ -68,7 +68,10 @@ class RecurrentOperators(nn.Module):
 
 
 def with_operators(model: Forecaster) -> Forecaster:
-    """A copy of the model that can be traced for ONNX; it computes nothing by itself."""
+    """A copy of the model, or of an ensemble of several, that can be traced for ONNX; it computes nothing by itself."""
     traced = copy.deepcopy(model)
-    traced.encoder = RecurrentOperators(model.encoder)  # type: ignore[assignment]  # its stand-in, for tracing only
+    for holder in list(traced.modules()):
+        for name, part in list(holder.named_children()):
+            if isinstance(part, nn.LSTM | nn.GRU):
+                setattr(holder, name, RecurrentOperators(part))
     return traced

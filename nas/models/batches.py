@@ -11,6 +11,7 @@ from torch import Tensor
 
 from nas.data.panel import Panel
 from nas.data.windows import training_pairs
+from nas.models.distillation import TeacherSignal, Told, told
 from nas.models.forecaster import Inputs
 
 UNSEEN = 0.02
@@ -20,18 +21,20 @@ SHORT = 0.05
 
 
 class Batch(NamedTuple):
-    """Inputs, targets ``[batch, horizon]`` with their mask, and which series and origin each row is of."""
+    """Inputs, targets ``[batch, horizon]`` with their mask, each row's series and origin, and a teacher's word."""
 
     inputs: Inputs
     target: Tensor
     mask: Tensor
     series: NDArray[np.int64]
     origin: NDArray[np.int64]
+    said: Told | None = None
 
     def to(self, place: torch.device) -> Batch:
         """The same batch on a device."""
         inputs = Inputs(*(tensor.to(place) for tensor in self.inputs))
-        return self._replace(inputs=inputs, target=self.target.to(place), mask=self.mask.to(place))
+        said = self.said and (self.said[0].to(place), self.said[1].to(place))
+        return self._replace(inputs=inputs, target=self.target.to(place), mask=self.mask.to(place), said=said)
 
 
 class Batches:
@@ -44,15 +47,27 @@ class Batches:
         end: Targets end before this step.
         window: Steps of past.
         size: Rows of a batch.
+        teacher: Whose forecasts go with each row; where it knows only some pairs, half of a batch is of those.
 
     Raises:
         DataError: No window may be used for training.
     """
 
-    def __init__(self, panel: Panel, horizon: int, end: int, window: int, size: int, seed: int) -> None:
+    def __init__(  # a panel, what is cut out of it, and how
+        self,
+        panel: Panel,
+        horizon: int,
+        end: int,
+        window: int,
+        size: int,
+        seed: int,
+        teacher: TeacherSignal | None = None,
+    ) -> None:
         self._panel, self._window, self._horizon, self._size = panel, window, horizon, size
-        self._draw = np.random.default_rng(seed)
+        self._seed, self._teacher = seed, teacher
+        self.begin(0)
         self._pairs = training_pairs(panel, horizon, end, window)
+        self._known = np.zeros(0, np.int64) if teacher is None else np.flatnonzero(teacher.covers(*self._pairs))
         steps, historic = panel.steps, 1 + len(panel.hist_names)
         channels = historic + len(panel.futr_names)
         padded = np.zeros((len(panel.ids), window + steps, channels + 1), np.float32)
@@ -63,10 +78,17 @@ class Batches:
         self._views = np.lib.stride_tricks.sliding_window_view(padded, window + horizon, axis=1)
         self._historic, self._channels = historic, channels
 
+    def begin(self, epoch: int) -> None:
+        """Draw from here on as in that epoch, whatever was drawn before: begun anew, a training draws the same."""
+        self._draw = np.random.default_rng([self._seed, epoch])
+
     def draw(self) -> Batch:
         """The next batch."""
         series_of, origin_of = self._pairs
         chosen = self._draw.integers(0, len(series_of), self._size)
+        if 0 < len(self._known) < len(series_of):
+            half = self._size // 2
+            chosen[:half] = self._known[self._draw.integers(0, len(self._known), half)]
         series, origin = series_of[chosen], origin_of[chosen]
         static = self._panel.stat[series]
         static[self._draw.random(self._size) < UNSEEN] = 0
@@ -101,4 +123,5 @@ class Batches:
             time[:, window:],
             torch.from_numpy(static),
         )
-        return Batch(inputs, cut[:, window:, 0], mask[:, window:], series, origin)
+        said = None if self._teacher is None else told(self._teacher, series, origin)
+        return Batch(inputs, cut[:, window:, 0], mask[:, window:], series, origin, said)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from nas.models.batches import Batch
+from nas.models.distillation import away, blended
 from nas.models.forecaster import Forecaster
 from nas.models.shape import MEDIAN
 
@@ -18,6 +19,9 @@ def loss_of(model: Forecaster, batch: Batch, kind: str) -> Tensor:
 
     Args:
         kind: ``absolute``, whose best answer is the median, or ``squared`` in sales units, whose best is the mean.
+
+    Where a teacher has a say in the batch, it takes its share of each error: of the absolute ones at every level that
+    it knows, of the squared ones at the point.
     """
     raw = model.raw(batch.inputs).float()
     weight = batch.mask * _open(model, batch)
@@ -29,10 +33,20 @@ def loss_of(model: Forecaster, batch: Batch, kind: str) -> Tensor:
     total = (weight_of if model.logarithmic else target * weight_of).sum().clamp(min=1e-6)
     quantiles = model.shape.quantiles
     if kind == "absolute":
-        return (pinball(aim, raw, quantiles or (MEDIAN,)) * weight_of).sum() / total
+        errors = pinball(aim, raw, quantiles or (MEDIAN,))
+        if batch.said is not None:
+            values, share = batch.said
+            values = torch.log1p(values) if model.logarithmic else values
+            errors = blended(errors, away(raw, values.reshape(raw.shape)).abs(), share)
+        return (errors * weight_of).sum() / total
     point = raw[..., model.shape.point]
-    error = (torch.expm1(point) if model.logarithmic else point) - target
-    loss = (error.square() * weight / level).sum() / (target * weight / level).sum().clamp(min=1e-6)
+    forecast = torch.expm1(point) if model.logarithmic else point
+    errors = (forecast - target).square()
+    if batch.said is not None:
+        values, share = batch.said
+        middle = values.reshape(raw.shape)[..., model.shape.point]
+        errors = blended(errors, away(forecast, middle).square().unsqueeze(-1), share)
+    loss = (errors * weight / level).sum() / (target * weight / level).sum().clamp(min=1e-6)
     if not quantiles:
         return loss
     # The point is the mean here, so the quantiles on its two sides are learned without moving it.

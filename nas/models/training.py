@@ -31,6 +31,8 @@ from nas.data.split import Split
 from nas.data.windows import Windows, evaluation
 from nas.errors import CandidateFault, DataError
 from nas.models.batches import Batch, Batches
+from nas.models.checkpoint import freeze, thaw
+from nas.models.distillation import TeacherSignal
 from nas.models.effects import EffectsForecaster
 from nas.models.forecaster import Forecaster, build
 from nas.models.loss import loss_of, pinball
@@ -65,7 +67,8 @@ class Trained:
 
     Attributes:
         best: The epoch whose weights these are, counted from 1.
-        stopped: ``early`` when patience ended the training, ``budget`` when ``max_epochs`` did.
+        stopped: ``early`` when patience ended the training, ``budget`` when ``max_epochs`` did; empty while it may
+            go on from ``checkpoint``.
         parameters: How many weights there are.
         seconds: Wall-clock time of the training.
     """
@@ -78,6 +81,7 @@ class Trained:
     stopped: str
     parameters: int
     seconds: float
+    checkpoint: bytes = b""
 
     def model(self) -> Forecaster:
         """The forecaster with its weights, ready to infer."""
@@ -109,7 +113,7 @@ def restore(architecture: Architecture, shape: Shape, weights: bytes) -> Forecas
     return model.eval()
 
 
-def train(
+def train(  # noqa: PLR0913 - a network, its data and its schedule; the rest is keywords
     architecture: Architecture,
     panel: Panel,
     split: Split,
@@ -117,14 +121,20 @@ def train(
     seed: int,
     *,
     tell: Callable[[Epoch], None] | None = None,
+    teacher: TeacherSignal | None = None,
+    begun: bytes = b"",
+    epochs: int | None = None,
 ) -> Trained:
-    """Train one network; the same seed, data and machine give the same weights.
+    """Train one network; the same seed, data and machine give the same weights, in one go or epoch by epoch.
 
     Args:
         tell: Called after each epoch.
+        teacher: Has a share in the loss (``nas.models.distillation``).
+        begun: The checkpoint to go on from; empty begins.
+        epochs: Stop after so many, with a checkpoint; None goes on to the end.
 
     Raises:
-        CandidateFault: The loss is no longer a finite number.
+        CandidateFault: The loss is no longer a finite number, or the checkpoint is of another network.
         DataError: The validation weeks hold no sales to judge by, or no window may be used for training.
     """
     judge = evaluation(panel, split.validation_origins, architecture.window, split.horizon)
@@ -139,7 +149,8 @@ def train(
             return error, error
         return error, _mean_pinball(judge, found, model.shape.quantiles)
 
-    return _fit(_Task(architecture, panel, split, budget, seed, split.train_end), judged, budget.max_epochs, tell)
+    task = _Task(architecture, panel, split, budget, seed, split.train_end, teacher, begun)
+    return _fit(task, judged, budget.max_epochs, tell, epochs)
 
 
 def refit(architecture: Architecture, panel: Panel, split: Split, budget: Training, seed: int, epochs: int) -> Trained:
@@ -181,6 +192,8 @@ class _Task:
     budget: Training
     seed: int
     end: int
+    teacher: TeacherSignal | None = None
+    begun: bytes = b""
 
 
 def _fit(
@@ -188,6 +201,7 @@ def _fit(
     judged: Callable[[Forecaster], tuple[float, float]] | None,
     epochs: int,
     tell: Callable[[Epoch], None] | None,
+    part: int | None = None,
 ) -> Trained:
     started, budget = time.perf_counter(), task.budget
     torch.manual_seed(task.seed)
@@ -196,11 +210,17 @@ def _fit(
     model = build(network, shape)
     calibrate(model, task.panel, task.end)
     model.to(place)
-    batches = Batches(task.panel, task.split.horizon, task.end, network.window, budget.batch, task.seed)
+    batches = Batches(task.panel, task.split.horizon, task.end, network.window, budget.batch, task.seed, task.teacher)
     steps = _Steps(model, budget)
     curve: list[Epoch] = []
     best, best_epoch, weights = math.inf, 0, b""
-    while len(curve) < epochs and len(curve) - best_epoch < budget.patience:
+    if task.begun:
+        weights, state = steps.go_on(task.begun)
+        curve, best, best_epoch = [Epoch(**epoch) for epoch in state["curve"]], state["best"], state["best_epoch"]
+        started -= state["seconds"]
+    last = epochs if part is None else min(epochs, len(curve) + part)
+    while len(curve) < last and len(curve) - best_epoch < budget.patience:
+        batches.begin(len(curve))
         loss = steps.epoch(batches)
         error, criterion = (None, -math.inf) if judged is None else judged(steps.averaged)
         curve.append(Epoch(round(loss, 6), None if error is None else round(error, 6), steps.rate))
@@ -209,10 +229,13 @@ def _fit(
         if judged is None or criterion < best:
             best, best_epoch = criterion, len(curve)
             weights = _saved(steps.averaged)
-    stopped = "early" if len(curve) < budget.max_epochs else "budget"
+    over = len(curve) >= epochs or len(curve) - best_epoch >= budget.patience
+    stopped = "" if not over else "early" if len(curve) < budget.max_epochs else "budget"
     parameters = sum(p.numel() for p in model.parameters())
     seconds = time.perf_counter() - started
-    return Trained(network, shape, weights, tuple(curve), best_epoch, stopped, parameters, seconds)
+    notes = {"curve": [asdict(epoch) for epoch in curve], "best": best, "best_epoch": best_epoch, "seconds": seconds}
+    checkpoint = b"" if over else steps.halt(weights, notes)
+    return Trained(network, shape, weights, tuple(curve), best_epoch, stopped, parameters, seconds, checkpoint)
 
 
 class _Steps:
@@ -233,6 +256,19 @@ class _Steps:
         total = budget.max_epochs * budget.steps_per_epoch
         self._schedule = torch.optim.lr_scheduler.LambdaLR(self._optimizer, lambda step: _share(step, total))
         self._done = 0
+
+    def halt(self, best: bytes, notes: dict[str, Any]) -> bytes:
+        """A checkpoint of all this, with the best epoch's weights and what else there is to remember."""
+        return freeze(self._both(), self._optimizer, best, {**notes, "done": self._done})
+
+    def go_on(self, checkpoint: bytes) -> tuple[bytes, dict[str, Any]]:
+        """Put a checkpoint back; returns the best epoch's weights and the notes."""
+        best, notes = thaw(checkpoint, self._both(), self._optimizer)
+        self._done = self._schedule.last_epoch = notes["done"]
+        return best, notes
+
+    def _both(self) -> nn.ModuleList:
+        return nn.ModuleList([self._model, self.averaged])
 
     @property
     def rate(self) -> float:

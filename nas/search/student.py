@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,7 +11,6 @@ import torch
 from numpy.typing import NDArray
 
 from nas.architecture import PRECISIONS, Architecture, has_int8
-from nas.cluster import Cluster
 from nas.data.drawings import Drawing
 from nas.data.intervals import paired_sums
 from nas.data.metrics import METRICS
@@ -21,9 +19,8 @@ from nas.data.scorecard import Scorecard
 from nas.data.shift import shift
 from nas.data.split import Split
 from nas.data.windows import Windows, evaluation
-from nas.devices.fleet import Fleet
 from nas.devices.measurement import Measurement
-from nas.errors import CandidateFault, Conflict, DeviceBusy
+from nas.errors import CandidateFault, Conflict
 from nas.export.artifact import Artifact
 from nas.export.package import Checked, Package, pack
 from nas.export.report import Report, Rival, report_files, rivals_of
@@ -31,9 +28,11 @@ from nas.export.targets import export, exporter_for, is_onnx, suffix
 from nas.models.shape import Shape
 from nas.models.training import predict, restore
 from nas.request import SearchRequest, Training
+from nas.search.distil import Distilled
 from nas.search.objectives import costs
 from nas.search.study import trial_seed
 from nas.search.trainer import Trained, judge, train_and_score
+from nas.search.workshop import Workshop, measured
 from nas.store.rows import Job, Trial
 
 PLAIN = Architecture(
@@ -53,21 +52,6 @@ TOLERANCE = {"fp32": 1e-4, "int8": 5e-2}
 
 int8 rounds activations, and kernels for different processors round differently.
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Workshop:
-    """What a student is made with: data, cluster, devices, and a way to tell how far it is."""
-
-    panel: Panel
-    split: Split
-    cluster: Cluster
-    fleet: Fleet
-    devices: tuple[str, ...]
-    alone: Callable[[Mapping[str, Any]], AbstractContextManager[None]]
-    working: Callable[[], AbstractContextManager[None]]
-    tell: Callable[[str], None]
-    beside_load: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +86,21 @@ class Verification:
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
 
-def make_student(
-    job: Job, trial: Trial, weights: bytes, request: SearchRequest, shop: Workshop, plain: dict[str, Any] | None
+def make_student(  # a trial, its weights, and what it is compared with
+    job: Job,
+    trial: Trial,
+    weights: bytes,
+    request: SearchRequest,
+    shop: Workshop,
+    plain: dict[str, Any] | None,
+    distilled: Distilled | None = None,
 ) -> tuple[bytes, dict[str, Any]]:
     """Export, measure, verify, compare and pack one trial.
 
     Args:
+        weights: What is shipped, safetensors.
         plain: The plain LSTM's figures from an earlier student of this search on the same devices.
+        distilled: How the weights came to be, where a teacher took part.
 
     Returns:
         The package as a zip file, and what to show of it.
@@ -121,12 +113,12 @@ def make_student(
     shop.tell("export")
     forms = _forms(architecture, weights, shop, request.training.quantiles)
     shop.tell("measure and verify")
-    measured = {precision: _measured(form, shop) for precision, form in forms.items()}
+    found = {precision: measured(form.artifact, shop) for precision, form in forms.items()}
     verified = {precision: _verified(form, shop) for precision, form in forms.items()}
     checks = {
         device: Checked(
-            measured={precision: found[device].to_dict() for precision, found in measured.items()},
-            verified={precision: found[device].to_dict() for precision, found in verified.items()},
+            measured={precision: seen[device].to_dict() for precision, seen in found.items()},
+            verified={precision: seen[device].to_dict() for precision, seen in verified.items()},
         )
         for device in shop.devices
     }
@@ -134,7 +126,7 @@ def make_student(
         shop.tell("train the plain LSTM beside it")
         plain = _plain(request, shop)
     chosen = architecture.precision
-    winner = {**_figures(forms[chosen], measured[chosen]), "parameters": (trial.training or {}).get("parameters")}
+    winner = {**_figures(forms[chosen], found[chosen]), "parameters": (trial.training or {}).get("parameters")}
     shown = {name: figure for name, figure in plain.items() if name != "series_errors"}
     shown["pair"] = _pair(forms[chosen], plain)
     beside = {"student": winner, "plain_lstm": shown, **_baselines(forms[chosen].test)}
@@ -153,6 +145,7 @@ def make_student(
         report=report_files(_report(f"student-{job.id}", forms[chosen], plain, shop)),
         training=request.training.model_dump(),
         origin={"search": job.search_id, "trial": job.trial, "sampler": request.sampler, "seed": request.seed},
+        distilled=distilled.recipe if distilled else None,
     )
     result = {
         "architecture": architecture.to_dict(),
@@ -161,6 +154,9 @@ def make_student(
         "beside": {**beside, "plain_lstm": {**shown, "series_errors": plain.get("series_errors")}},
         "verification": {device: check.verified for device, check in checks.items()},
     }
+    if distilled:
+        cost = {"student": costs(found[chosen]), "teacher": distilled.teacher_cost or "not measured"}
+        result["distilled"] = {**distilled.report, "cost": cost}
     return pack(package), result
 
 
@@ -209,28 +205,8 @@ def require_scored(trial: Trial) -> str:
 
 def _forms(architecture: Architecture, weights: bytes, shop: Workshop, quantiles: tuple[float, ...]) -> dict[str, Form]:
     precisions = PRECISIONS if has_int8(architecture.cell, architecture.runtime) else ("fp32",)
-    panel = shop.cluster.share(shop.panel.digest, shop.panel)
     with shop.working():
-        return shop.cluster.call(trained_forms, architecture, weights, panel, shop.split, precisions, quantiles)
-
-
-def _measured(form: Form, shop: Workshop) -> dict[str, Measurement]:
-    """Device -> what it says of the final form."""
-    artifact, found = form.artifact, {}
-    for device in shop.devices:
-        with shop.alone(shop.fleet.facts(device)):
-            found[device] = shop.fleet.measure(
-                device,
-                artifact.model,
-                artifact.inputs,
-                threads=artifact.architecture.threads,
-                runtime=artifact.architecture.runtime,
-                tier="thorough",
-                beside_load=shop.beside_load,
-            )
-        if found[device].verdict == "rejected":
-            raise DeviceBusy("; ".join([f"The device {device} was not fit to be measured", *found[device].reasons]))
-    return found
+        return shop.cluster.call(trained_forms, architecture, weights, shop.shared(), shop.split, precisions, quantiles)
 
 
 def _compiled(forms: Mapping[str, Form]) -> dict[str, bytes]:
@@ -280,13 +256,13 @@ def train_alone(panel: Panel, split: Split, budget: Training, seed: int, threads
 
 def _plain(request: SearchRequest, shop: Workshop) -> dict[str, Any]:
     """The plain LSTM, trained with the same budget on the same weeks, measured on the same devices."""
-    panel, seed = shop.cluster.share(shop.panel.digest, shop.panel), trial_seed(request.seed, 0)
+    panel, seed = shop.shared(), trial_seed(request.seed, 0)
     with shop.working():
         workers = shop.cluster.workers
         trained = shop.cluster.call(train_alone, panel, shop.split, request.training, seed, workers)
     forms = _forms(PLAIN, trained.learned.weights, shop, request.training.quantiles)
     form = forms["fp32"]
-    figures = _figures(form, _measured(form, shop))
+    figures = _figures(form, measured(form.artifact, shop))
     errors = [float(f"{error:.6g}") for error in form.errors[0]]
     return {**figures, "parameters": trained.learned.training["parameters"], "series_errors": errors}
 

@@ -15,7 +15,7 @@ async def _database(request: Request) -> Database:
 
 
 Db = Annotated[Database, Depends(_database)]
-Id = Annotated[int, Path(ge=1, le=LARGEST, description="Number of the search or student.")]
+Id = Annotated[int, Path(ge=1, le=LARGEST, description="Number of the search, student or teacher.")]
 Number = Annotated[int, Path(ge=0, le=LARGEST, description="Number of the trial in its search.")]
 Limit = Annotated[int, Query(ge=1, le=500, description="At most so many.")]
 Offset = Annotated[int, Query(ge=0, le=LARGEST, description="Leave out the first so many.")]

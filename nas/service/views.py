@@ -140,6 +140,7 @@ class StudentView(_View):
     search: int
     trial: int
     devices: list[str] = Field(description="Where it is measured and verified.")
+    teacher: int | None = Field(description="Who taught it, if anybody.")
     progress: dict[str, Any]
     result: dict[str, Any] | None = Field(description="What the verification found, once completed.")
     package: str | None = Field(description="SHA-256 of the zip file at `/package`, once completed.")
@@ -152,7 +153,34 @@ class StudentView(_View):
     def of(cls, job: Job) -> "StudentView":
         """Show one row."""
         fields = {name: getattr(job, name) for name in cls.model_fields if hasattr(job, name)}
-        return cls(**fields, search=job.search_id, devices=job.request["devices"])
+        asked = job.request
+        return cls(**fields, search=job.search_id, devices=asked["devices"], teacher=asked.get("teacher"))
+
+
+class TeacherView(_View):
+    """One teacher: a model that was trained here, or forecasts that were imported."""
+
+    id: int = Field(examples=[4])
+    kind: Literal["trained", "imported"]
+    state: WorkState
+    search: int | None = Field(description="Whose data it learned; null where it has data of its own.")
+    request: dict[str, Any] = Field(description="What was asked for, with what the search filled in.")
+    progress: dict[str, Any] = Field(description="Step, and while it trains epoch and best WAPE so far.")
+    result: dict[str, Any] | None = Field(
+        description="Once completed: accuracy on training and validation, cost on its devices (null: not measured), "
+        "and of an imported one the share of in-sample forecasts."
+    )
+    reason: str | None = Field(description="Why it failed.")
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+    @classmethod
+    def of(cls, job: Job) -> "TeacherView":
+        """Show one row."""
+        asked = {"kind": job.request["kind"], "search": job.search_id}
+        fields = {name: getattr(job, name) for name in cls.model_fields if hasattr(job, name)}
+        return cls(**{**fields, **asked})
 
 
 def _head(search: Search) -> dict[str, Any]:

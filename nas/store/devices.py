@@ -6,7 +6,7 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any, TypedDict, Unpack
 
-from sqlalchemy import Connection, RowMapping, delete, insert, select, update
+from sqlalchemy import Connection, RowMapping, delete, insert, literal, select, update
 from sqlalchemy.exc import IntegrityError
 
 from nas.errors import Conflict, NotFound
@@ -200,9 +200,9 @@ def _expect_own_names(connection: Connection, name: str, pool: str) -> None:
 def _users(connection: Connection, name: str) -> list[str]:
     unfinished = (WorkState.queued, WorkState.running, WorkState.paused)
     found = []
-    for word, table in (("search", tables.searches), ("student", tables.jobs)):
-        rows = connection.execute(select(table.c.id, table.c.request).where(table.c.state.in_(unfinished)))
-        found += [f"{word} {id_}" for id_, request in rows if name in _devices_of(request)]
+    for word, table in ((literal("search"), tables.searches), (tables.jobs.c.kind, tables.jobs)):
+        rows = connection.execute(select(word, table.c.id, table.c.request).where(table.c.state.in_(unfinished)))
+        found += [f"{kind} {id_}" for kind, id_, request in rows if name in _devices_of(request)]
     return found
 
 

@@ -1,4 +1,4 @@
-"""Jobs: work besides searches; today the export of one trial as a student package."""
+"""Jobs: work besides searches: the export of one trial as a student package, and the making of a teacher."""
 
 from __future__ import annotations
 
@@ -6,13 +6,19 @@ from typing import TypedDict, Unpack
 
 from sqlalchemy import insert, select
 
+from nas.errors import NotFound
 from nas.store import tables, trials, work
 from nas.store.database import Database
 from nas.store.outages import retried
-from nas.store.rows import Job, Json, as_row
+from nas.store.rows import Job, Json, Search, as_row
 from nas.store.states import WorkState
 
 _table = tables.jobs
+LISTS = {
+    "student": ("student job", "GET /api/v1/students lists those that exist"),
+    "teacher": ("teacher", "`nas teacher list` shows those that exist"),
+}
+"""Kind of job -> what a user calls it, and where those that exist are shown."""
 
 
 class JobChanges(TypedDict, total=False):
@@ -27,14 +33,17 @@ class JobChanges(TypedDict, total=False):
 
 
 @retried
-def create(db: Database, kind: str, *, search_id: int, trial: int, request: Json) -> Job:
-    """Queue a new job for one trial.
+def create(db: Database, kind: str, *, search_id: int | None, trial: int | None, request: Json) -> Job:
+    """Queue a new job: for one trial, for a search as a whole, or by itself.
 
     Raises:
         NotFound: There is no such search, or no such trial in it.
     """
     with db.write() as connection:
-        trials.find(connection, search_id, trial)
+        if search_id is not None:
+            work.find(connection, Search, search_id)
+            if trial is not None:
+                trials.find(connection, search_id, trial)
         row = insert(_table).values(
             kind=kind,
             state=WorkState.queued,
@@ -49,14 +58,19 @@ def create(db: Database, kind: str, *, search_id: int, trial: int, request: Json
 
 
 @retried
-def get(db: Database, id_: int) -> Job:
-    """Read one job.
+def get(db: Database, id_: int, kind: str = "student") -> Job:
+    """Read one job of a kind; ``LISTS`` has the kinds.
 
     Raises:
-        NotFound: There is no such job.
+        NotFound: There is no such job of that kind.
     """
+    query = select(_table).where(_table.c.id == id_, _table.c.kind == kind)
     with db.read() as connection:
-        return as_row(Job, work.find(connection, Job, id_))
+        row = connection.execute(query).mappings().first()
+    if row is None:
+        word, remedy = LISTS[kind]
+        raise NotFound(f"There is no {word} {id_}; {remedy}.")
+    return as_row(Job, row)
 
 
 @retried

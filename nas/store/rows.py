@@ -156,20 +156,22 @@ class Job:
     """One piece of work besides a search, with the same states and leases.
 
     Attributes:
-        kind: ``student``: export one trial as a package.
+        kind: ``student``: export one trial as a package; ``teacher``: train or import one.
+        search_id: The search that it belongs to; None for a teacher with data of its own.
+        trial: The trial that becomes a student; None for a teacher.
         request: What was asked, as JSON.
         progress: What the worker tells about how far it is.
         result: What came out, once completed.
         waiting: As for a search.
-        package: SHA-256 of the blob with the finished zip file.
+        package: SHA-256 of the blob that was made: a student's zip file, a teacher's forecasts.
         token: Fencing token; rises each time a controller claims the job.
     """
 
     id: int
     kind: str
     state: WorkState
-    search_id: int
-    trial: int
+    search_id: int | None
+    trial: int | None
     request: Json
     progress: Json
     result: Json | None

@@ -166,8 +166,8 @@ jobs = Table(
     Column("id", Integer, primary_key=True),
     Column("kind", String(20), nullable=False),
     *_work(),
-    Column("search_id", Integer, nullable=False),
-    Column("trial", Integer, nullable=False),
+    Column("search_id", Integer),  # a teacher may have data of its own
+    Column("trial", Integer),  # a teacher has none
     _json("request"),
     _json("progress"),
     _json("result", nullable=True),

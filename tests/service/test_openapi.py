@@ -28,6 +28,9 @@ ROUTES = {
     ("get", "/api/v1/students/{id_}"): 200,
     ("get", "/api/v1/students/{id_}/package"): 200,
     ("get", "/api/v1/students/{id_}/report"): 200,
+    ("post", "/api/v1/teachers"): 202,
+    ("get", "/api/v1/teachers"): 200,
+    ("get", "/api/v1/teachers/{id_}"): 200,
 }
 HEAVY = ("torch", "paramiko", "optuna", "pandas", "onnxruntime", "distributed")
 

@@ -10,7 +10,7 @@ from nas.service import problems
 from nas.service.local_only import is_loopback
 from nas.store import searches
 
-POSTS = ["/api/v1/searches", "/api/v1/devices", "/api/v1/students"]
+POSTS = ["/api/v1/searches", "/api/v1/devices", "/api/v1/students", "/api/v1/teachers"]
 HUGE = 10**30
 HOP = {"host": "gate", "user": "ops", "key": "k", "host_key": "ssh-x AAA"}
 SSH = {"name": "pi5", "transport": "ssh", "host": "10.0.0.5", "user": "pi", "key": "~/.ssh/id", "host_key": "ssh-x AAA"}

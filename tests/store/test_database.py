@@ -29,7 +29,7 @@ def test_a_home_with_any_name_will_do(tmp_path):
 def test_opening_again_changes_nothing(settings, db, held):
     again = open_database(settings)
     assert searches.page(again) == [held]
-    assert scalar(again, "SELECT version_num FROM nas_version") == "2"
+    assert scalar(again, "SELECT version_num FROM nas_version") == "4"
     again.close()
 
 

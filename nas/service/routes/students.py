@@ -2,7 +2,7 @@
 
 import io
 import zipfile
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Body, Query, Response, status
 from pydantic import Field
@@ -23,6 +23,7 @@ class ExportRequest(StudentRequest):
 
     search: int = Field(ge=1, le=LARGEST)
     trial: int | None = Field(None, ge=0, le=LARGEST, description="None takes the front's recommended one.")
+    teacher: int | None = Field(None, ge=1, le=LARGEST, description="A teacher to learn from, by number.")
 
 
 @router.post("", status_code=status.HTTP_202_ACCEPTED, responses=responses(400, 404, 409, 422))
@@ -39,7 +40,10 @@ def export_student(db: Db, request: Annotated[ExportRequest, Body()], response: 
     named = [request.device] if request.device else search.request["devices"]
     for name in named:
         boards_of(db, name)
-    wanted = {"search": search.id, "trial": number, "devices": named}
+    wanted: dict[str, Any] = {"search": search.id, "trial": number, "devices": named}
+    if request.teacher is not None:
+        _expect_teacher(jobs.get(db, request.teacher, "teacher"), search)
+        wanted |= request.model_dump(include={"teacher", "alpha", "in_sample"})
     job = jobs.create(db, "student", search_id=search.id, trial=number, request=wanted)
     response.headers["Location"] = f"/api/v1/students/{job.id}"
     return StudentView.of(job)
@@ -108,6 +112,20 @@ def _completed(db: Db, id_: int) -> Job:
         why = f": {job.reason}" if job.reason else ""
         raise Conflict(f"Student {id_} is {job.state} and has no package{why.rstrip('.')}; it exists once completed.")
     return job
+
+
+def _expect_teacher(teacher: Job, search: Search) -> None:
+    if teacher.state != WorkState.completed:
+        why = f": {teacher.reason.rstrip('.')}" if teacher.reason else ""
+        raise Conflict(
+            f"Teacher {teacher.id} is {teacher.state}{why}; it can teach once it is completed, "
+            f"`nas teacher show {teacher.id}` tells."
+        )
+    if teacher.request["data"] != search.request["data"]:
+        raise Conflict(
+            f"Teacher {teacher.id} learned other data than search {search.id}, or another split of them; train or "
+            f"import one with --search {search.id}."
+        )
 
 
 def _recommended(search: Search) -> int:
