@@ -107,7 +107,7 @@ def carry_out_search(place: Place, search: Search, heartbeat: Heartbeat) -> End:
         token=search.token,
         alone=alone,
         beside_load=request.beside_load,
-        nights=nights_of((*request.objectives, *request.constraints), panel, split),
+        nights=nights_of(request, panel, split),
     )
     trainer = ClusterTrainer(place.cluster, panel, split)
     working = host_lock.working if shared else nullcontext

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -13,6 +13,8 @@ from nas.architecture import Architecture
 from nas.data.panel import Panel
 from nas.data.split import Split
 from nas.export.sweep import store_table
+from nas.models.forecaster import Shape
+from nas.request import SearchRequest
 from nas.request import split as parted
 
 SWEPT = ("sweep_seconds", "sweep_peak_mb")
@@ -37,12 +39,11 @@ class Night:
 Nights = Callable[[Architecture], Night | None]
 
 
-def nights_of(wanted: Iterable[str], panel: Panel, split: Split) -> Nights:
-    """Return what each architecture's night is; None for all of them where no cost of it is wanted.
-
-    Args:
-        wanted: The search's objectives and constraints.
-    """
-    if not any(parted(name)[0] in SWEPT for name in wanted):
+def nights_of(request: SearchRequest, panel: Panel, split: Split) -> Nights:
+    """Return what each architecture's night is; None for all of them where a search wants no cost of it."""
+    if not any(parted(name)[0] in SWEPT for name in (*request.objectives, *request.constraints)):
         return lambda _architecture: None
-    return lru_cache(maxsize=16)(lambda architecture: Night(*store_table(panel, split, architecture)))
+    levels = Shape.of(panel, split.horizon, request.training.quantiles).quantiles
+    return lru_cache(maxsize=16)(
+        lambda architecture: Night(*store_table(panel, split, architecture, request.data, levels))
+    )

@@ -127,6 +127,7 @@ def make_student(
         architecture=architecture,
         panel=shop.panel,
         split=shop.split,
+        data=request.data,
         models={precision: form.onnx for precision, form in forms.items()},
         compiled=_compiled(forms),
         weights=weights,
