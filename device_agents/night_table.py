@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import json
-from typing import Any, Dict, FrozenSet, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, FrozenSet, List, NamedTuple, Optional, Tuple
 
 from device_agents.protocol import Problem
 
@@ -188,16 +188,18 @@ def _hours(text: str) -> int:
     return hours
 
 
+def _mean(two: List[float]) -> float:
+    return sum(two) / 2
+
+
 def _fill(past: Any, row: Dict[str, Any], recipe: Recipe) -> bool:
     """Write one step of the past, and tell whether its sales say something of demand."""
     known = 1 + len(recipe.hist)
     for j, name in recipe.given:
         past[known + j] = _number(row, name)
-    if recipe.available is not None and recipe.available in row and _number(row, recipe.available) <= 0:
+    if recipe.available is not None and recipe.available in row and _number(row, recipe.available, min) <= 0:
         return False
-    past[:known] = [_number(row, name) for name in ("y", *recipe.hist)]
-    if "again" in row:
-        past[0] += _number(row["again"], "y")
+    past[:known] = [_number(row, "y", sum), *(_number(row, name) for name in recipe.hist)]
     return True
 
 
@@ -222,9 +224,11 @@ def _assumed(name: str, hour: int, rows: Dict[int, Dict[str, Any]], recipe: Reci
     return recipe.ordinary[name]
 
 
-def _number(row: Dict[str, Any], name: Any) -> float:
+def _number(row: Dict[str, Any], name: str, both: Callable[[List[float]], float] = _mean) -> float:
+    """One value; of an hour that the clock has twice, what ``both`` makes of the two."""
     try:
-        return float(row[name])
+        value = float(row[name])
+        return both([value, float(row["again"][name])]) if "again" in row else value
     except (TypeError, ValueError):
         message = "The table lacks a number: %s is %.100r on %.100s; expected every one." % (name, row[name], row["ds"])
         raise Problem("bad_inputs", message) from None

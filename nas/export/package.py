@@ -55,6 +55,7 @@ class Package:
         beside: What else one could deploy: plain LSTM and baselines, on the test weeks.
         training: The budget that it was trained with.
         origin: Search, trial, sampler and seed.
+        distilled: The teacher's part in the training; None without a teacher.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Package:
     beside: Mapping[str, Any]
     training: Mapping[str, Any]
     origin: Mapping[str, Any]
+    distilled: Mapping[str, Any] | None = None
 
     @property
     def shape(self) -> Shape:

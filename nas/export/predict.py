@@ -108,15 +108,18 @@ def read(path, columns, recipe):
     return found
 
 
-def number(path, row, name):
-    """One value as a finite number; the two of a repeated hour's sales are one."""
+def number(path, row, name, available=None):
+    """One value as a finite number. Of an hour twice on the clock: sales are added up, availability is the less."""
     try:
         value = float(row[name])
     except (TypeError, ValueError):
         value = float("nan")
     if not np.isfinite(value) or (name == "y" and value < 0):
         raise Wrong(f"{path}, row {row['number']}: {name} is {row[name]!r}, expected a number (y: 0 or more).")
-    return value + (number(path, row["again"], name) if name == "y" and "again" in row else 0.0)
+    if "again" not in row:
+        return value
+    both = [value, number(path, row["again"], name)]
+    return sum(both) if name == "y" else min(both) if name == available else sum(both) / 2
 
 
 def inputs(history, future, recipe, paths):
@@ -160,7 +163,7 @@ def fill_past(past, mask, rows, recipe, path):
         if row is not None:
             for j, name in given:
                 past[t, len(known) + j] = number(path, row, name)
-            mask[t] = available is None or available not in row or number(path, row, available) > 0
+            mask[t] = available is None or available not in row or number(path, row, available, available) > 0
             if mask[t]:
                 past[t, : len(known)] = [number(path, row, name) for name in known]
 

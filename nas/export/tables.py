@@ -64,7 +64,7 @@ class Tables:
         rows = []
         for t in steps:
             seen = bool(panel.mask[series, t])
-            if seen or (first <= t <= last and panel.futr[series, t].any()):
+            if seen or (first <= t <= last and any(self._plan(series, t))):
                 known = [panel.y[series, t], *panel.hist[series, t]] if seen else [0] * (1 + len(panel.hist_names))
                 numbers = map(_number, [*known, *self._plan(series, t)])
                 available = [int(seen)] if self.available else []
