@@ -122,9 +122,7 @@ def read_table(path: str, recipe: Recipe) -> Tuple[Rows, Rows]:
                     "bad_inputs", "The table has no column %s; expected %s." % (missing[0], ", ".join(wanted))
                 )
             for row in rows:
-                hour = _hours(row["ds"] if recipe.hours == 1 else row["ds"][:10])
-                if hour % recipe.hours != recipe.phase:
-                    raise ValueError("%s is no step of this recipe" % row["ds"])
+                hour = _step(row["ds"], recipe)
                 part = (history if row["y"] else plans).setdefault(row["unique_id"], {})
                 if hour in part and hour in recipe.repeated and "again" not in part[hour]:
                     part[hour]["again"] = row
@@ -177,6 +175,14 @@ def moment(hour: int, recipe: Recipe) -> str:
     """A step as a table writes it."""
     found = EPOCH + HOUR * hour
     return str(found if recipe.hours == 1 else found.date())
+
+
+def _step(text: str, recipe: Recipe) -> int:
+    """Hours from 1970-01-01 00:00 to a step."""
+    hour = _hours(text if recipe.hours == 1 else text[:10])
+    if hour % recipe.hours != recipe.phase:
+        raise ValueError("%s is no step of this recipe" % text)
+    return hour
 
 
 def _hours(text: str) -> int:

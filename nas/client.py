@@ -128,9 +128,13 @@ class Client:
         """One built-in search space."""
         return self._json("GET", f"/api/v1/search-spaces/{quote(name, safe='')}")
 
-    def export_student(self, search: int, trial: int | None = None, device: str | None = None) -> Json:
+    def export_student(
+        self, search: int, trial: int | None = None, device: str | None = None, store: str | None = None
+    ) -> Json:
         """Queue the export of a trial (of the front's recommended one, if none is named)."""
-        return self._json("POST", "/api/v1/students", {"search": search, "trial": trial, "device": device})
+        return self._json(
+            "POST", "/api/v1/students", {"search": search, "trial": trial, "device": device, "store": store}
+        )
 
     def students(self, *, limit: int = 50, offset: int = 0) -> list[Json]:
         """Students, newest first."""

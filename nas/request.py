@@ -294,3 +294,4 @@ class StudentRequest(_Frozen):
     device: Annotated[str, Field(pattern=DEVICE_NAME)] | None = Field(
         None, description="None: every device of the search."
     )
+    store: str | None = Field(None, min_length=1, description="A package for this store alone; none: for all of them.")

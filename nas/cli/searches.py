@@ -170,13 +170,14 @@ def export(
     search: SearchId,
     trial: Annotated[int | None, typer.Argument(help="Number of the trial; default: the recommended one.")] = None,
     device: Annotated[str | None, typer.Option(help="Where to verify it; default: every device of the search.")] = None,
+    store: Annotated[str | None, typer.Option(help="Pack this store's rows only; default: those of all.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for the package.")] = Path("results"),
     json: AsJson = False,
 ) -> None:
     """Make a student of a trial: verified on its devices, packed, downloaded."""
     _make_folder(out)
     with service() as client:
-        student = client.export_student(search, trial, device)
+        student = client.export_student(search, trial, device, store)
         found = show.follow_student(client, student["id"])
         if found["state"] != "completed":
             raise ControllerFault(f"Student {found['id']} {found['state']}: {found['reason']}")

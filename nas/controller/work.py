@@ -149,6 +149,7 @@ def carry_out_student(place: Place, job: Job) -> End:
         working=host_lock.working if shared else nullcontext,
         tell=partial(_tell, place, job),
         beside_load=request.beside_load,
+        store=job.request.get("store"),
     )
     package, result = make_student(job, trial, weights, request, shop, _plain_before(place.db, job, named))
     sha = place.db.blobs.put(package)
@@ -161,10 +162,12 @@ def alone(facts: Mapping[str, Any]) -> AbstractContextManager[None]:
 
 
 def _plain_before(db: Database, job: Job, named: tuple[str, ...]) -> dict[str, Any] | None:
-    """The plain LSTM's figures, if an earlier student of this search has them from these devices."""
+    """The plain LSTM's figures, if an earlier student of this search has them from these devices and this store."""
+    of = list(named), job.request.get("store")
     for other in jobs.page(db, "student"):
-        if other.search_id == job.search_id and other.result and other.result["devices"] == list(named):
-            found: dict[str, Any] = other.result["beside"]["plain_lstm"]
+        result = other.result if other.search_id == job.search_id else None
+        if result and (result["devices"], result.get("store")) == of:
+            found: dict[str, Any] = result["beside"]["plain_lstm"]
             return found
     return None
 

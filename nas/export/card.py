@@ -38,10 +38,10 @@ python3 predict.py --history example/history.csv --future example/future.csv > f
 sha256sum -c SHA256SUMS
 ```
 {_tables_of(package)}
-Every night, as a line of `crontab -e` (with systemd: a timer with `OnCalendar=*-*-* 02:30`, its service with the same command):
+Every night, as a line of `crontab -e`, or in a service of systemd whose timer has `OnCalendar=02:30`:
 
 ```
-30 2 * * * cd /opt/{package.name} && python3 predict.py --history /data/history.csv --future /data/future.csv > /data/forecast.new && mv /data/forecast.new /data/forecast.csv
+30 2 * * * cd /opt/{package.name} && python3 predict.py --history H.csv --future F.csv > new.csv && mv new.csv out.csv
 ```
 
 ## Accuracy and cost

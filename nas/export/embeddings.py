@@ -1,4 +1,4 @@
-"""The tables of a forecaster: its embeddings, one row per known value of a static covariate and row 0 for the others."""
+"""The tables of a forecaster: its embeddings, a row per known value of a static covariate and row 0 for the others."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@
 
 history.csv: unique_id, ds, y, and the historic, planned and static columns named in architecture.json, one row per
 series and step; the newest step of each series is the last one known. An optional column for stock or availability
-says with 0 that a step's sales were censored. ds is YYYY-MM-DD, of hourly series YYYY-MM-DD HH:00, by the store's clock.
+says with 0 that sales were censored. ds is YYYY-MM-DD, of hourly series YYYY-MM-DD HH:00 by the store's own clock.
 future.csv: unique_id, ds and what is planned for the steps ahead. What it lacks is taken as usual, is said on stderr,
 and is marked by a 0 in the column `planned` of the forecast. A series that has no history yet may stand in it alone.
 """
@@ -25,7 +25,7 @@ import onnxruntime
 
 HERE = Path(__file__).resolve().parent
 HOUR = datetime.timedelta(hours=1)
-EPOCH = datetime.datetime(1970, 1, 1)
+EPOCH = datetime.datetime(1970, 1, 1)  # noqa: DTZ001 clocks here are the store's own, without a zone
 WEEKDAYS = ("Thursday", "Friday", "Saturday", "Sunday", "Monday", "Tuesday", "Wednesday")  # 1970 began on the first
 
 
@@ -262,7 +262,7 @@ def main():
     arrays, names, hours, whole, missing = inputs(history, future, recipe, (options.history, options.future))
     values = forecast(HERE / card["models"][precision], arrays, card["architecture"]["threads"])
     if missing.steps:
-        print(missing.said(recipe), file=sys.stderr)
+        sys.stderr.write(missing.said(recipe) + "\n")
     write(sys.stdout, names, hours, values, whole, recipe)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
+from safetensors.torch import save
 
 from nas.data.panel import Panel
 from nas.errors import RequestError
@@ -74,6 +75,12 @@ class StoreSlice:
             weights[name] = weights[name][self.rows[column]]
         small.load_state_dict(weights)
         return small.eval()
+
+    def weights(self, model: Forecaster) -> bytes:
+        """This store's share of a network as safetensors."""
+        notes = {"architecture": json.dumps(model.architecture.to_dict())}
+        data: bytes = save(self.forecaster(model).state_dict(), metadata=notes)
+        return data
 
     def export(self, model: Forecaster) -> Artifact:
         """Export this store's share of a network for its runtime and in its precision.

@@ -1,4 +1,4 @@
-"""A panel's sales as CSV rows, in the form that a package's ``predict.py`` and a store sweep read, and what tells how."""
+"""A panel's sales as CSV rows, as a package's ``predict.py`` and a store sweep read them, and what tells how."""
 
 from __future__ import annotations
 

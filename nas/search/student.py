@@ -22,6 +22,7 @@ from nas.devices.measurement import Measurement
 from nas.errors import CandidateFault, Conflict, DeviceBusy
 from nas.export.artifact import Artifact
 from nas.export.package import Checked, Package, pack
+from nas.export.store_slice import StoreSlice
 from nas.export.targets import export, exporter_for, is_onnx, suffix
 from nas.models.forecaster import Shape
 from nas.models.training import predict, restore
@@ -45,7 +46,11 @@ int8 rounds activations, and kernels for different processors round differently.
 
 @dataclass(frozen=True, slots=True)
 class Workshop:
-    """What a student is made with: data, cluster, devices, and a way to tell how far it is."""
+    """What a student is made with: data, cluster, devices, and a way to tell how far it is.
+
+    Attributes:
+        store: Pack this store alone; None: all of them.
+    """
 
     panel: Panel
     split: Split
@@ -56,15 +61,23 @@ class Workshop:
     working: Callable[[], AbstractContextManager[None]]
     tell: Callable[[str], None]
     beside_load: bool
+    store: str | None = None
+
+    @property
+    def own(self) -> Panel:
+        """What a student is judged and verified on: the whole panel, or its store's part."""
+        return StoreSlice.of(self.panel, self.store).panel if self.store else self.panel
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
     """One trained model in one precision, with its accuracy and the trainer's own answers.
 
-    ``onnx`` is the artifact itself, or beside an artifact for a runtime of another format the same network.
+    ``onnx`` is the artifact itself, or beside an artifact for a runtime of another format the same network;
+    ``weights`` is that network as safetensors.
     """
 
+    weights: bytes
     artifact: Artifact
     onnx: bytes
     validation: Scorecard
@@ -125,12 +138,12 @@ def make_student(
     package = Package(
         name=f"student-{job.id}",
         architecture=architecture,
-        panel=shop.panel,
+        panel=shop.own,
         split=shop.split,
         data=request.data,
         models={precision: form.onnx for precision, form in forms.items()},
         compiled=_compiled(forms),
-        weights=weights,
+        weights=forms[chosen].weights,
         checks=checks,
         scorecards={p: {"validation": f.validation.to_dict(), "test": f.test.to_dict()} for p, f in forms.items()},
         beside=beside,
@@ -141,24 +154,37 @@ def make_student(
         "architecture": architecture.to_dict(),
         "devices": list(shop.devices),
         "precision": chosen,
+        "store": shop.store,
         "beside": beside,
         "verification": {device: check.verified for device, check in checks.items()},
     }
     return pack(package), result
 
 
-def trained_forms(
-    architecture: Architecture, weights: bytes, panel: Panel, split: Split, precisions: tuple[str, ...]
+def trained_forms(  # a network, its data, and what of both is wanted
+    architecture: Architecture,
+    weights: bytes,
+    panel: Panel,
+    split: Split,
+    precisions: tuple[str, ...],
+    store: str | None = None,
 ) -> dict[str, Form]:
-    """Runs on a worker: every precision of one trained network, scored; the test weeks are used here only."""
-    forms = {}
+    """Runs on a worker: every precision of one trained network, scored; the test weeks are used here only.
+
+    Args:
+        panel: What it was trained on.
+        store: Cut out this one, and judge by its series.
+    """
+    forms, part = {}, StoreSlice.of(panel, store) if store else None
+    own = part.panel if part else panel
     for precision in precisions:
-        model = restore(replace(architecture, precision=precision), Shape.of(panel, split.horizon), weights)
-        artifact = export(model)
-        expected = predict(model, verification_windows(panel, split, architecture.window))
+        whole = restore(replace(architecture, precision=precision), Shape.of(panel, split.horizon), weights)
+        model, artifact = (part.forecaster(whole), part.export(whole)) if part else (whole, export(whole))
+        expected = predict(model, verification_windows(own, split, architecture.window))
         portable = artifact.model if is_onnx(architecture.runtime) else exporter_for("onnxruntime")(model).model
-        cards = [judge(portable, architecture.window, panel, split, part) for part in ("validation", "test")]
-        forms[precision] = Form(artifact, portable, cards[0], cards[1], expected)
+        cards = [judge(portable, architecture.window, own, split, each) for each in ("validation", "test")]
+        kept = part.weights(whole) if part else weights
+        forms[precision] = Form(kept, artifact, portable, cards[0], cards[1], expected)
     return forms
 
 
@@ -187,7 +213,7 @@ def _forms(architecture: Architecture, weights: bytes, shop: Workshop) -> dict[s
     precisions = PRECISIONS if has_int8(architecture.cell, architecture.runtime) else ("fp32",)
     panel = shop.cluster.share(shop.panel.digest, shop.panel)
     with shop.working():
-        return shop.cluster.call(trained_forms, architecture, weights, panel, shop.split, precisions)
+        return shop.cluster.call(trained_forms, architecture, weights, panel, shop.split, precisions, shop.store)
 
 
 def _measured(form: Form, shop: Workshop) -> dict[str, Measurement]:
@@ -223,7 +249,7 @@ def _verified(form: Form, shop: Workshop) -> dict[str, Verification]:
     """Run real windows on each device and hold its answers against the trainer's."""
     architecture = form.artifact.architecture
     threads, runtime, model = architecture.threads, architecture.runtime, form.artifact.model
-    inputs = verification_windows(shop.panel, shop.split, architecture.window).inputs()
+    inputs = verification_windows(shop.own, shop.split, architecture.window).inputs()
     found = {}
     for device in shop.devices:
         outputs = shop.fleet.run(device, model, inputs, threads=threads, runtime=runtime)

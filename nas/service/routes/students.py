@@ -37,7 +37,7 @@ def export_student(db: Db, request: Annotated[ExportRequest, Body()], response: 
     named = [request.device] if request.device else search.request["devices"]
     for name in named:
         boards_of(db, name)
-    wanted = {"search": search.id, "trial": number, "devices": named}
+    wanted = {"search": search.id, "trial": number, "devices": named, "store": request.store}
     job = jobs.create(db, "student", search_id=search.id, trial=number, request=wanted)
     response.headers["Location"] = f"/api/v1/students/{job.id}"
     return StudentView.of(job)
