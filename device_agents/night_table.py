@@ -35,7 +35,7 @@ class Recipe(NamedTuple):
     """Static columns, each with the code of every value that training knew; others have 0."""
     open: Optional[str]
     available: Optional[str]
-    ordinary: Dict[str, float]
+    usual: Dict[str, float]
     holiday: Optional[str]
     holidays: List[int]
     """Days since 1970-01-01."""
@@ -94,7 +94,7 @@ def _recipe(found: Dict[str, Any]) -> Recipe:
         stat=[(column["name"], {v: i + 1 for i, v in enumerate(column["values"])}) for column in columns["stat"]],
         open=columns["open"],
         available=columns["available"],
-        ordinary={name: float(found["ordinary"][name]) for name in columns["futr"]},
+        usual={name: float(found["usual"][name]) for name in columns["futr"]},
         holiday=holidays.get("column"),
         holidays=[_hours(day) // 24 for day in holidays.get("dates", ())],
         holidays_until=_hours(holidays["until"]) // 24 if holidays else 0,
@@ -227,7 +227,7 @@ def _assumed(name: str, hour: int, rows: Dict[int, Dict[str, Any]], recipe: Reci
         hour -= recipe.season * recipe.hours
         if hour in rows:
             return _number(rows[hour], name)
-    return recipe.ordinary[name]
+    return recipe.usual[name]
 
 
 def _number(row: Dict[str, Any], name: str, both: Callable[[List[float]], float] = _mean) -> float:

@@ -294,4 +294,10 @@ class StudentRequest(_Frozen):
     device: Annotated[str, Field(pattern=DEVICE_NAME)] | None = Field(
         None, description="None: every device of the search."
     )
-    store: str | None = Field(None, min_length=1, description="A package for this store alone; none: for all of them.")
+    store: str | None = Field(
+        None,
+        min_length=1,
+        max_length=200,
+        pattern=r"^[^\x00-\x1f\x7f]+$",
+        description="A package for this store alone; none: for all of them.",
+    )

@@ -46,7 +46,7 @@ class Missing:
         """One line for the user."""
         names = {"hourly": "hours", "daily": "days", "weekly": "weeks"}
         of = recipe["columns"]["open"]
-        usual = {name: f"taken as {value:g}, as on ordinary days" for name, value in recipe["ordinary"].items()}
+        usual = {name: f"taken as {value:.3g}, as in the mean" for name, value in recipe["usual"].items()}
         usual[of] = "taken as in the last week that is known"
         unit = names[recipe["frequency"]["name"]]
         lines = [f"{name} of {len(steps)} {unit} ({usual[name]})" for name, steps in sorted(self.steps.items())]
@@ -211,7 +211,7 @@ def assumed(name, rows, hour, recipe, path):
             before -= season
             if before in rows:
                 return number(path, rows[before], name)
-    return recipe["ordinary"][name]
+    return recipe["usual"][name]
 
 
 def forecast(model, arrays, threads):

@@ -11,7 +11,6 @@ from panels import sales, split_of
 from nas.architecture import Architecture
 from nas.data.windows import evaluation
 from nas.errors import RequestError
-from nas.export.artifact import as_arrays
 from nas.export.embeddings import bytes_of_tables, tables
 from nas.export.onnx import forecast
 from nas.export.store_slice import StoreSlice
@@ -98,7 +97,7 @@ def test_an_unseen_name_is_row_0_there_too(panel, model, store):
 def test_what_is_no_store_is_refused_by_name(panel):
     with pytest.raises(RequestError, match=r"no store 'store-99'.*store-00, store-01"):
         StoreSlice.of(panel, "store-99")
-    with pytest.raises(RequestError, match="no static column store .they have article."):
+    with pytest.raises(RequestError, match=r"no static column store \(they have article\)"):
         StoreSlice.of(
             replace(panel, stat=panel.stat[:, 1:], stat_names=("article",), stat_vocab=panel.stat_vocab[1:]), "x"
         )
