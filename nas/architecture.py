@@ -13,6 +13,7 @@ from nas.errors import RequestError
 CELLS = ("lstm", "gru")
 HISTORIES = ("daily", "pooled")
 FEATURES = ("calendar", "discount", "promotion", "profile")
+DECODERS = ("effects", "plain")
 PRECISIONS = ("fp32", "int8")
 RUNTIMES = ("onnxruntime", "onnxruntime-cuda", "onnxruntime-tensorrt", "openvino", "executorch", "litert")
 
@@ -30,12 +31,14 @@ class Architecture:
             sales: weekly means, then the last 14 days), see ``nas.frequency``.
         features: Feature groups that the network sees besides sales: ``calendar`` (inside
             the graph), ``discount`` (historic covariates), ``promotion`` (future-known
-            covariates), ``profile`` (mean of each weekday over the window).
+            covariates), ``profile`` (means over the window of the days alike, such as each weekday's).
         embedding: Width of the embedding of each static id; 0 leaves them out.
-        head: Hidden width of the forecast head; 0 is one linear layer.
+        head: Hidden width of the forecast head; 0 is one linear layer, which only decoder ``plain`` has.
         precision: ``fp32``, or ``int8`` weights quantized dynamically by the runtime.
         threads: Intra-op threads of the runtime on the device.
         runtime: Inference runtime on the device; ``onnxruntime`` alone is its CPU provider.
+        decoder: ``effects`` lays down what is known of a day and leaves the rest to the encoder
+            (``nas.models.effects``); ``plain`` leaves everything to it.
     """
 
     cell: str = "lstm"
@@ -49,6 +52,7 @@ class Architecture:
     precision: str = "fp32"
     threads: int = 1
     runtime: str = "onnxruntime"
+    decoder: str = "effects"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "features", tuple(sorted(self.features)))
@@ -57,7 +61,7 @@ class Architecture:
 
     def _problems(self) -> list[str]:
         found = []
-        words = {"cell": CELLS, "history": HISTORIES, "precision": PRECISIONS, "runtime": RUNTIMES}
+        words = {"cell": CELLS, "history": HISTORIES, "precision": PRECISIONS, "runtime": RUNTIMES, "decoder": DECODERS}
         for name, allowed in words.items():
             if getattr(self, name) not in allowed:
                 found.append(f"{name} is {getattr(self, name)!r}, expected one of {', '.join(allowed)}")
@@ -66,6 +70,8 @@ class Architecture:
         for name, least in (("layers", 1), ("hidden", 1), ("window", 2), ("embedding", 0), ("head", 0), ("threads", 1)):
             if getattr(self, name) < least:
                 found.append(f"{name} is {getattr(self, name)}, expected at least {least}")
+        if self.decoder == "effects" and self.head == 0:
+            found.append("head is 0, expected at least 1 with decoder effects; only decoder plain is linear")
         if self.precision == "int8" and not has_int8(self.cell, self.runtime):
             found.append(f"{self.runtime} has no int8 {self.cell.upper()} kernel; use precision fp32")
         return found
@@ -100,8 +106,9 @@ class Architecture:
         size = f"{self.layers}x{self.hidden}"
         groups = "+".join(self.features) or "sales only"
         where = "" if self.runtime == "onnxruntime" else f", {self.runtime}"
+        plain = "plain " if self.decoder == "plain" else ""
         return (
-            f"{self.cell} {size}, {self.window} {self.history}, {groups}, "
+            f"{plain}{self.cell} {size}, {self.window} {self.history}, {groups}, "
             f"emb {self.embedding}, head {self.head}, {self.precision}, {self.threads} thr{where}"
         )
 

@@ -187,16 +187,19 @@ class DataSpec(_Frozen):
 
 
 class Training(_Frozen):
-    """The budget of one training; early stopping ends it, ``max_epochs`` is only the safety net."""
+    """The budget of one training: the learning rate falls until ``max_epochs``, early stopping may end it before."""
 
-    max_epochs: int = Field(60, ge=1, le=10_000)
+    max_epochs: int = Field(12, ge=1, le=10_000)
     quantiles: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
         (), description="Quantiles that are forecast beside the median, such as 0.1 and 0.9; none: the median alone."
     )
     patience: int = Field(4, ge=1, le=1_000, description="Epochs without a better validation WAPE before it stops.")
     steps_per_epoch: int = Field(60, ge=1, le=100_000)
-    batch: int = Field(128, ge=1, le=65_536)
-    learning_rate: float = Field(3e-3, gt=0)
+    batch: int = Field(256, ge=1, le=65_536)
+    learning_rate: float = Field(4e-3, gt=0)
+    loss: Literal["absolute", "squared"] = Field(
+        "absolute", description="absolute forecasts the median, squared the mean (less bias where sales are rare)."
+    )
 
 
 class SearchRequest(_Frozen):

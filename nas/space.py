@@ -83,6 +83,7 @@ class Parameters(_Strict):
     )
     embedding: Counts = (8,)
     head: Counts = (32,)
+    decoder: Words[Literal["effects", "plain"]] = ("effects",)
     precision: Words[Literal["fp32", "int8"]] = ("fp32",)
     threads: Counts = (1,)
     runtime: Words[
@@ -96,6 +97,8 @@ class Parameters(_Strict):
             for value in _values(getattr(self, name)):
                 if value < least:
                     raise ValueError(f"{name} offers {value}, expected at least {least}")
+        if "effects" in self.decoder and min(_values(self.head)) == 0:
+            raise ValueError("head offers 0, which decoder effects does not have: offer at least 1")
         unable = [pair for pair in product(self.cell, self.runtime) if not has_int8(*pair)]
         if unable and "fp32" not in self.precision:
             raise ValueError("{1} cannot run {0} in int8: offer precision fp32 as well".format(*unable[0]))
@@ -133,6 +136,7 @@ class SearchSpace(_Strict):
         p = self.parameters
         drawn = {name: _draw(trial, name, getattr(p, name)) for name in ("cell", "layers", "hidden", "window")}
         drawn["history"] = trial.suggest_categorical("history", p.history)
+        drawn["decoder"] = trial.suggest_categorical("decoder", p.decoder)
         label = trial.suggest_categorical("features", [_label(groups) for groups in p.features])
         drawn["features"] = next(groups for groups in p.features if _label(groups) == label)
         drawn |= {name: _draw(trial, name, getattr(p, name)) for name in ("embedding", "head", "threads")}

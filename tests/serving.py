@@ -28,7 +28,7 @@ SMALL = {
             "window": [28],
             "history": ["daily", "pooled"],
             "embedding": [0, 4],
-            "head": [0, 8],
+            "head": [4, 8],
             "precision": ["fp32", "int8"],
         },
     },

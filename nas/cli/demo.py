@@ -72,7 +72,7 @@ def demo(
 def _share_of_plain(share: float) -> dict[str, float]:
     """Limits that mean the same on any computer: a share of what a plain 1x128 LSTM takes on this one."""
     from nas.export.targets import export_untrained  # noqa: PLC0415 torch takes seconds
-    from nas.models.forecaster import Shape  # noqa: PLC0415
+    from nas.models.shape import Shape  # noqa: PLC0415
     from nas.search.student import PLAIN  # noqa: PLC0415
 
     if not 0 < share < math.inf:

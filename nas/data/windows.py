@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.data.panel import Panel
-from nas.data.split import MIN_PAST, Split
+from nas.data.split import MIN_PAST
 from nas.errors import DataError, RequestError
 
 INPUTS = ("past", "past_mask", "past_time", "future", "future_time", "static")
@@ -102,10 +102,10 @@ def _past(
     return past, mask
 
 
-def training_pairs(panel: Panel, split: Split, window: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def training_pairs(panel: Panel, horizon: int, end: int, window: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Every (series, origin) that training may use, series by series.
 
-    The target ends before ``split.train_end`` and at least half of it is observed (what is not has no
+    The target ends before step ``end`` and at least half of it is observed (what is not has no
     part in the loss); at least ``MIN_PAST`` steps of the window are observed (a shorter window whole).
 
     Returns:
@@ -114,15 +114,15 @@ def training_pairs(panel: Panel, split: Split, window: int) -> tuple[NDArray[np.
     Raises:
         DataError: No pair is left.
     """
-    origins = np.arange(split.train_end - split.horizon + 1)
+    origins = np.arange(end - horizon + 1)
     observed = np.pad(panel.mask.cumsum(axis=1, dtype=np.int32), ((0, 0), (1, 0)))
     past = observed[:, origins] - observed[:, np.maximum(origins - window, 0)]
-    target = observed[:, origins + split.horizon] - observed[:, origins]
-    series_index, origin = np.nonzero((past >= min(MIN_PAST, window)) & (2 * target >= split.horizon))
+    target = observed[:, origins + horizon] - observed[:, origins]
+    series_index, origin = np.nonzero((past >= min(MIN_PAST, window)) & (2 * target >= horizon))
     if not len(origin):
         raise DataError(
-            f"No series has {min(MIN_PAST, window)} observed steps followed by {split.horizon} more before "
-            f"{panel.date(split.train_end)}, where training ends; give longer histories or shorten the split."
+            f"No series has {min(MIN_PAST, window)} observed steps followed by {horizon} more before "
+            f"{panel.date(end)}, where training ends; give longer histories or shorten the split."
         )
     return series_index.astype(np.int64), origin.astype(np.int64)
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from nas.export.calendar import computed
 from nas.export.embeddings import bytes_of_tables, tables
-from nas.models.forecaster import HOURS_PER_DAY, Forecaster
+from nas.models.calendar import HOURS_PER_DAY
+from nas.models.forecaster import build
 
 if TYPE_CHECKING:
     from nas.export.package import Package
@@ -107,7 +108,7 @@ def _worst(package: Package) -> str:
 
 def _sizes(package: Package) -> str:
     """Bytes of each file without and with its embeddings: the former do not grow with the stores and articles."""
-    names = tables(Forecaster(package.architecture, package.shape))
+    names = tables(build(package.architecture, package.shape))
     if not names:
         return ""
     lines = ["| file | network, bytes | with embeddings, bytes |", "|---|---:|---:|"]

@@ -14,8 +14,9 @@ from nas.models.forecaster import Forecaster
 
 def tables(model: Forecaster) -> dict[str, int]:
     """Names of the weights that are tables, and which static covariate each is of: ``ids.0.weight`` -> 0."""
-    modules = ((name, module) for name, module in model.named_modules() if isinstance(module, nn.Embedding))
-    return {f"{name}.weight": int(name.rpartition(".")[2]) for name, _ in modules}
+    names = [name for name, module in model.named_modules() if isinstance(module, nn.Embedding)]
+    columns = ((name, name.rpartition(".")[2]) for name in names)  # weekdays have a table, too: not by column
+    return {f"{name}.weight": int(column) for name, column in columns if column.isdigit()}
 
 
 def stored(model: onnx.ModelProto, names: dict[str, int]) -> Iterator[tuple[TensorProto, int]]:

@@ -32,7 +32,8 @@ from nas.export.artifact import (
     require_faithful,
 )
 from nas.export.recurrent import OPSET, with_operators
-from nas.models.forecaster import Forecaster, Shape, example_inputs
+from nas.models.forecaster import Forecaster, example_inputs
+from nas.models.shape import Shape
 
 IR = 10
 """ONNX's format version, with opset 20 the newest that a device's runtime may have to read: onnxruntime

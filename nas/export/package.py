@@ -20,7 +20,7 @@ from nas.data.split import Split
 from nas.export.calendar import calendar
 from nas.export.card import model_card
 from nas.export.tables import Tables, as_csv
-from nas.models.forecaster import Shape
+from nas.models.shape import Shape
 from nas.request import DataSpec
 
 EXAMPLE_SERIES = 3

@@ -22,7 +22,8 @@ from nas.export.embeddings import stored, tables
 from nas.export.onnx import forecast, graph_digest
 from nas.export.sweep import STORE
 from nas.export.targets import export
-from nas.models.forecaster import Forecaster, Shape
+from nas.models.forecaster import Forecaster, build
+from nas.models.shape import Shape
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -69,7 +70,7 @@ class StoreSlice:
 
     def forecaster(self, model: Forecaster) -> Forecaster:
         """The same network with this store's rows only."""
-        small = Forecaster(model.architecture, self.shape(model.shape))
+        small = build(model.architecture, self.shape(model.shape))
         weights = dict(model.state_dict())
         for name, column in tables(model).items():
             weights[name] = weights[name][self.rows[column]]

@@ -13,7 +13,7 @@ import numpy as np
 from nas.data.panel import Panel
 from nas.data.split import Split
 from nas.export.calendar import computed
-from nas.models.forecaster import MEDIAN
+from nas.models.shape import MEDIAN
 from nas.request import DataSpec
 
 Row = list[Any]

@@ -9,7 +9,8 @@ import torch
 
 from nas.architecture import RUNTIMES, Architecture
 from nas.export.artifact import Artifact
-from nas.models.forecaster import Forecaster, Shape
+from nas.models.forecaster import Forecaster, build
+from nas.models.shape import Shape
 
 _MODULES = {runtime: runtime.partition("-")[0].replace("onnxruntime", "onnx") for runtime in RUNTIMES}
 _SUFFIXES = {"onnx": ".onnx", "openvino": ".onnx", "executorch": ".pte", "litert": ".tflite"}
@@ -37,7 +38,7 @@ def export(model: Forecaster) -> Artifact:
 def export_untrained(architecture: Architecture, shape: Shape) -> Artifact:
     """Export with random weights: latency and memory do not depend on them."""
     torch.manual_seed(0)
-    return export(Forecaster(architecture, shape))
+    return export(build(architecture, shape))
 
 
 def suffix(runtime: str) -> str:

@@ -1,45 +1,61 @@
 """Training one forecaster from scratch, until early stopping.
 
-Adam on the absolute error (which is what WAPE sums), windows drawn at random from the training
-weeks, and the validation WAPE after each epoch. An epoch without progress halves the learning
-rate; ``patience`` of them in a row end the training, and the best epoch's weights are kept.
+AdamW with a short warm-up and a cosine down to the last epoch; what is judged after each epoch, and kept, is a
+running mean of the weights (B. T. Polyak and A. B. Juditsky, "Acceleration of Stochastic Approximation by
+Averaging", 1992), which a small network on noisy sales needs more than it needs another layer. ``patience`` epochs
+without a better validation WAPE (with quantiles, pinball loss) end the training.
 """
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
-from torch import Tensor
+from torch import Tensor, nn
 
 from nas.architecture import Architecture
 from nas.data.metrics import wape
 from nas.data.panel import Panel
 from nas.data.split import Split
-from nas.data.windows import Windows, evaluation, sample, training_pairs
+from nas.data.windows import Windows, evaluation
 from nas.errors import CandidateFault, DataError
-from nas.models.forecaster import Forecaster, Shape
+from nas.models.batches import Batch, Batches
+from nas.models.effects import EffectsForecaster
+from nas.models.forecaster import Forecaster, build
+from nas.models.loss import loss_of, pinball
+from nas.models.shape import Shape
 from nas.request import Training
 
-UNSEEN = 0.02
-"""Share of rows whose static ids are hidden in training, so that a new store's id 0 means something."""
+WARM = 0.05
+"""Share of the steps in which the learning rate rises."""
+LAST = 0.005
+"""Share of the learning rate that the last step has."""
+AVERAGED = 0.995
+"""What the running mean keeps of itself at each step."""
+DECAY = 1e-4
+DECAY_OF_IDS = 1.0
+"""Each of a thousand stores has few sales of its own: what is learned of one must be worth it."""
+ROWS = 8192
+"""Windows that are forecast at a time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """One point of the learning curve: mean training loss, validation WAPE, and the learning rate."""
+    """One point of the learning curve: mean training loss, validation WAPE (none in a refit), learning rate."""
 
     loss: float
-    wape: float
+    wape: float | None
     learning_rate: float
 
 
@@ -48,6 +64,7 @@ class Trained:
     """A trained network: weights as safetensors, never a pickle, and how they came to be.
 
     Attributes:
+        best: The epoch whose weights these are, counted from 1.
         stopped: ``early`` when patience ended the training, ``budget`` when ``max_epochs`` did.
         parameters: How many weights there are.
         seconds: Wall-clock time of the training.
@@ -57,6 +74,7 @@ class Trained:
     shape: Shape
     weights: bytes
     curve: tuple[Epoch, ...]
+    best: int
     stopped: str
     parameters: int
     seconds: float
@@ -69,7 +87,7 @@ class Trained:
         """Plain JSON values: everything but the weights."""
         return {
             "epochs": len(self.curve),
-            "best_epoch": min(range(len(self.curve)), key=lambda i: self.curve[i].wape) + 1,
+            "best_epoch": self.best,
             "stopped": self.stopped,
             "parameters": self.parameters,
             "seconds": round(self.seconds, 2),
@@ -83,7 +101,7 @@ def restore(architecture: Architecture, shape: Shape, weights: bytes) -> Forecas
     Raises:
         CandidateFault: The weights belong to another architecture.
     """
-    model = Forecaster(architecture, shape)
+    model = build(architecture, shape)
     try:
         model.load_state_dict(load_safetensors(weights))
     except RuntimeError:
@@ -91,88 +109,196 @@ def restore(architecture: Architecture, shape: Shape, weights: bytes) -> Forecas
     return model.eval()
 
 
-def train(architecture: Architecture, panel: Panel, split: Split, budget: Training, seed: int) -> Trained:
+def train(
+    architecture: Architecture,
+    panel: Panel,
+    split: Split,
+    budget: Training,
+    seed: int,
+    *,
+    tell: Callable[[Epoch], None] | None = None,
+) -> Trained:
     """Train one network; the same seed, data and machine give the same weights.
+
+    Args:
+        tell: Called after each epoch.
 
     Raises:
         CandidateFault: The loss is no longer a finite number.
-        DataError: The validation weeks hold no sales to judge by.
+        DataError: The validation weeks hold no sales to judge by, or no window may be used for training.
     """
-    started = time.perf_counter()
-    torch.manual_seed(seed)
-    shape = Shape.of(panel, split.horizon)
-    model = Forecaster(architecture.network, shape)
-    optimizer = torch.optim.Adam(model.parameters(), lr=budget.learning_rate)
     judge = evaluation(panel, split.validation_origins, architecture.window, split.horizon)
-    batches = _batches(panel, split, architecture.window, budget.batch, seed)
-    curve: list[Epoch] = []
-    best, weights, stale = math.inf, b"", 0
-    while len(curve) < budget.max_epochs and stale < budget.patience:
-        loss = _epoch(model, optimizer, batches, budget.steps_per_epoch)
-        error = wape(judge.target, predict(model, judge), judge.target_mask)
+
+    def judged(model: Forecaster) -> tuple[float, float]:
+        found = predict(model, judge)
+        middle = found[..., model.shape.point] if model.shape.quantiles else found
+        error = wape(judge.target, middle, judge.target_mask)
         if error is None:
             raise DataError("The validation weeks hold no sales, expected some to judge by; choose other weeks.")
-        curve.append(Epoch(round(loss, 6), round(error, 6), optimizer.param_groups[0]["lr"]))
-        if error < best:
-            best, stale = error, 0
-            notes = {"architecture": json.dumps(model.architecture.to_dict())}
-            weights = save_safetensors(model.state_dict(), metadata=notes)
-        else:
-            stale += 1
-            optimizer.param_groups[0]["lr"] *= 0.5
-    stopped = "early" if stale >= budget.patience else "budget"
-    parameters = sum(p.numel() for p in model.parameters())
-    seconds = time.perf_counter() - started
-    return Trained(architecture.network, shape, weights, tuple(curve), stopped, parameters, seconds)
+        if not model.shape.quantiles:
+            return error, error
+        return error, _mean_pinball(judge, found, model.shape.quantiles)
+
+    return _fit(_Task(architecture, panel, split, budget, seed, split.train_end), judged, budget.max_epochs, tell)
+
+
+def refit(architecture: Architecture, panel: Panel, split: Split, budget: Training, seed: int, epochs: int) -> Trained:
+    """Train again on all that lies before the test part, for as many epochs as were best when validation decided.
+
+    Raises:
+        CandidateFault, DataError: As ``train``.
+    """
+    end = split.steps - split.test
+    return _fit(_Task(architecture, panel, split, budget, seed, end), None, epochs, None)
 
 
 def predict(model: Forecaster, windows: Windows) -> NDArray[np.float32]:
-    """Forecast every window, ``[B, horizon]`` in sales units."""
+    """Forecast every window in sales units, ``[B, horizon]``, or with quantiles ``[B, horizon, quantiles]``."""
     model.eval()
+    place = next(model.parameters()).device
+    arrays = [torch.from_numpy(np.ascontiguousarray(array)) for array in windows.inputs().values()]
     with torch.inference_mode():
-        result: NDArray[np.float32] = model(*_tensors(windows)).numpy()
-    return result
+        parts = [
+            model(*(array[first : first + ROWS].to(place) for array in arrays)).float().cpu().numpy()
+            for first in range(0, len(windows), ROWS)
+        ]
+    return np.concatenate(parts)
 
 
-def _epoch(model: Forecaster, optimizer: torch.optim.Optimizer, batches: Iterator[Windows], steps: int) -> float:
-    model.train()
-    total = 0.0
-    for _ in range(steps):
-        loss = _loss(model, next(batches))
-        optimizer.zero_grad(set_to_none=True)
+def point(model: Forecaster, windows: Windows) -> NDArray[np.float32]:
+    """The point forecast of every window in sales units, ``[B, horizon]``."""
+    found = predict(model, windows)
+    return found[..., model.shape.point] if model.shape.quantiles else found
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """What is trained on what: targets end before the step ``end``."""
+
+    architecture: Architecture
+    panel: Panel
+    split: Split
+    budget: Training
+    seed: int
+    end: int
+
+
+def _fit(
+    task: _Task,
+    judged: Callable[[Forecaster], tuple[float, float]] | None,
+    epochs: int,
+    tell: Callable[[Epoch], None] | None,
+) -> Trained:
+    started, budget = time.perf_counter(), task.budget
+    torch.manual_seed(task.seed)
+    network, place = task.architecture.network, torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    shape = Shape.of(task.panel, task.split.horizon, budget.quantiles)
+    model = build(network, shape)
+    calibrate(model, task.panel, task.end)
+    model.to(place)
+    batches = Batches(task.panel, task.split.horizon, task.end, network.window, budget.batch, task.seed)
+    steps = _Steps(model, budget)
+    curve: list[Epoch] = []
+    best, best_epoch, weights = math.inf, 0, b""
+    while len(curve) < epochs and len(curve) - best_epoch < budget.patience:
+        loss = steps.epoch(batches)
+        error, criterion = (None, -math.inf) if judged is None else judged(steps.averaged)
+        curve.append(Epoch(round(loss, 6), None if error is None else round(error, 6), steps.rate))
+        if tell is not None:
+            tell(curve[-1])
+        if judged is None or criterion < best:
+            best, best_epoch = criterion, len(curve)
+            weights = _saved(steps.averaged)
+    stopped = "early" if len(curve) < budget.max_epochs else "budget"
+    parameters = sum(p.numel() for p in model.parameters())
+    seconds = time.perf_counter() - started
+    return Trained(network, shape, weights, tuple(curve), best_epoch, stopped, parameters, seconds)
+
+
+class _Steps:
+    """Optimizer, schedule and running mean of one training."""
+
+    def __init__(self, model: Forecaster, budget: Training) -> None:
+        self._model, self._budget = model, budget
+        self.averaged = copy.deepcopy(model)
+        of_ids = [p for name, p in model.named_parameters() if name.startswith("ids.")]
+        levels = [p for name, p in model.named_parameters() if name.startswith(("level.", "usual"))]
+        others = [p for p in model.parameters() if all(p is not q for q in (*of_ids, *levels))]
+        groups = [
+            {"params": of_ids, "weight_decay": DECAY_OF_IDS},
+            {"params": levels, "weight_decay": 0.0},
+            {"params": others, "weight_decay": DECAY},
+        ]
+        self._optimizer = torch.optim.AdamW(groups, lr=budget.learning_rate, betas=(0.9, 0.99))
+        total = budget.max_epochs * budget.steps_per_epoch
+        self._schedule = torch.optim.lr_scheduler.LambdaLR(self._optimizer, lambda step: _share(step, total))
+        self._done = 0
+
+    @property
+    def rate(self) -> float:
+        """The learning rate of the next step."""
+        return float(self._optimizer.param_groups[0]["lr"])
+
+    def epoch(self, batches: Batches) -> float:
+        """Take an epoch's steps; returns the mean loss."""
+        self._model.train()
+        total = torch.zeros(())
+        for _ in range(self._budget.steps_per_epoch):
+            total += self._step(batches.draw())
+        mean = float(total) / self._budget.steps_per_epoch
+        if not math.isfinite(mean):
+            raise CandidateFault(
+                f"The training loss is {mean}, expected a finite number; lower the learning rate "
+                f"({self._model.architecture})."
+            )
+        return mean
+
+    def _step(self, batch: Batch) -> Tensor:
+        place = next(self._model.parameters()).device
+        half = torch.autocast("cuda", dtype=torch.bfloat16) if place.type == "cuda" else nullcontext()
+        with half:
+            loss = loss_of(self._model, batch.to(place), self._budget.loss)
+        self._optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        total += float(loss.detach())
-    if not math.isfinite(total):
-        raise CandidateFault(
-            f"The training loss is {total}, expected a finite number; lower the learning rate ({model.architecture})."
-        )
-    return total / steps
+        torch.nn.utils.clip_grad_norm_(self._model.parameters(), 1.0)
+        self._optimizer.step()
+        self._schedule.step()
+        self._done += 1
+        kept = min(AVERAGED, self._done / (9 + self._done))
+        with torch.no_grad():
+            torch._foreach_lerp_(list(self.averaged.parameters()), list(self._model.parameters()), 1 - kept)
+        return loss.detach().cpu()
 
 
-def _loss(model: Forecaster, windows: Windows) -> Tensor:
-    """Mean absolute error, each series weighted between its own scale and the whole panel's.
-
-    Pure sales units let the largest series drown the others; pure ratios ignore what WAPE sums.
-    Dividing by the square root of the level stands between them.
-    """
-    target, mask = torch.from_numpy(windows.target), torch.from_numpy(windows.target_mask)
-    forecast = model.unclamped(*_tensors(windows))
-    level = torch.from_numpy(windows.past[:, :, 0]).mean(1, keepdim=True)
-    weight = mask / (level + 1.0).sqrt()
-    return ((forecast - target).abs() * weight).sum() / (target * weight).sum().clamp(min=1e-6)
-
-
-def _batches(panel: Panel, split: Split, window: int, size: int, seed: int) -> Iterator[Windows]:
-    draw = np.random.default_rng(seed)
-    series, origin = training_pairs(panel, split, window)
-    while True:
-        chosen = draw.integers(0, len(series), size)
-        windows = sample(panel, series[chosen], origin[chosen], window, split.horizon)
-        windows.static[draw.random(size) < UNSEEN] = 0
-        yield windows
+def calibrate(model: Forecaster, panel: Panel, end: int) -> None:
+    """Start a logarithmic model at the mean of what was sold before ``end``, and its ids at theirs."""
+    if not isinstance(model, EffectsForecaster):
+        return
+    seen = (panel.mask * panel.is_open)[:, :end]
+    sums, counts = (np.log1p(panel.y[:, :end]) * seen).sum(axis=1), seen.sum(axis=1)
+    usual = sums.sum() / max(counts.sum(), 1)
+    with torch.no_grad():
+        model.usual.fill_(float(usual))
+        if model.shape.vocabulary and model.architecture.embedding:
+            finest = int(np.argmax(model.shape.vocabulary))
+            codes, rows = panel.stat[:, finest], cast("nn.Embedding", model.level[finest]).weight
+            of_code = np.bincount(codes, sums, len(rows)) - usual * np.bincount(codes, counts, len(rows))
+            shrunk = of_code / (np.bincount(codes, counts, len(rows)) + 1)
+            shrunk[0] = 0
+            rows.copy_(torch.from_numpy(shrunk.astype(np.float32))[:, None])
 
 
-def _tensors(windows: Windows) -> tuple[Tensor, ...]:
-    return tuple(torch.from_numpy(np.ascontiguousarray(array)) for array in windows.inputs().values())
+def _share(step: int, total: int) -> float:
+    """Of the learning rate, at a step of a training."""
+    rise = min(1.0, (step + 1) / max(1.0, WARM * total))
+    return rise * (LAST + (1 - LAST) * 0.5 * (1 + math.cos(math.pi * min(1.0, step / total))))
+
+
+def _mean_pinball(judge: Windows, forecast: NDArray[np.float32], quantiles: tuple[float, ...]) -> float:
+    errors = pinball(torch.from_numpy(judge.target), torch.from_numpy(forecast), quantiles)
+    return float((errors * torch.from_numpy(judge.target_mask)).sum())
+
+
+def _saved(model: Forecaster) -> bytes:
+    notes = {"architecture": json.dumps(model.architecture.to_dict())}
+    return save_safetensors({name: value.cpu() for name, value in model.state_dict().items()}, metadata=notes)

@@ -13,7 +13,7 @@ from nas.architecture import Architecture
 from nas.data.panel import Panel
 from nas.data.split import Split
 from nas.export.sweep import store_table
-from nas.models.forecaster import Shape
+from nas.models.shape import Shape
 from nas.request import SearchRequest
 from nas.request import split as parted
 

@@ -24,7 +24,7 @@ from nas.export.artifact import Artifact
 from nas.export.package import Checked, Package, pack
 from nas.export.store_slice import StoreSlice
 from nas.export.targets import export, exporter_for, is_onnx, suffix
-from nas.models.forecaster import Shape
+from nas.models.shape import Shape
 from nas.models.training import predict, restore
 from nas.request import SearchRequest, Training
 from nas.search.objectives import costs
@@ -33,7 +33,14 @@ from nas.search.trainer import Trained, judge, train_and_score
 from nas.store.rows import Job, Trial
 
 PLAIN = Architecture(
-    cell="lstm", layers=1, hidden=128, window=56, features=("calendar", "discount", "promotion"), embedding=0, head=0
+    cell="lstm",
+    layers=1,
+    hidden=128,
+    window=56,
+    features=("calendar", "discount", "promotion"),
+    embedding=0,
+    head=0,
+    decoder="plain",
 )
 """What a user would deploy without a search: one LSTM layer of 128 units, trained alike."""
 VERIFIED_ROWS = 64

@@ -17,7 +17,7 @@ from nas.data.windows import evaluation
 from nas.export.artifact import Artifact
 from nas.export.onnx import forecast
 from nas.export.targets import export, export_untrained
-from nas.models.forecaster import Shape
+from nas.models.shape import Shape
 from nas.models.training import predict, restore, train
 from nas.request import Training
 

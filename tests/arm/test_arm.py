@@ -13,7 +13,8 @@ from nas.devices.install_platform import Platform
 from nas.export.artifact import as_arrays
 from nas.export.onnx import forecast
 from nas.export.targets import export_untrained
-from nas.models.forecaster import Forecaster, Shape, example_inputs
+from nas.models.forecaster import build, example_inputs
+from nas.models.shape import Shape
 
 pytestmark = pytest.mark.arm
 SHAPE = Shape(horizon=14, hist=1, futr=2, vocabulary=(5, 3))
@@ -106,4 +107,4 @@ def test_the_board_runs_as_an_ordinary_user_within_its_folder(arm_board, install
 
 def _forecaster(architecture):
     torch.manual_seed(0)
-    return Forecaster(architecture, SHAPE).eval()
+    return build(architecture, SHAPE).eval()

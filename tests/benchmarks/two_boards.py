@@ -30,7 +30,7 @@ SPACE = {
         "window": [28, 56],
         "history": ["daily", "pooled"],
         "embedding": [0, 8],
-        "head": [0, 32],
+        "head": [16, 32],
         "precision": ["fp32", "int8"],
     },
 }

@@ -14,7 +14,8 @@ from nas.architecture import Architecture
 from nas.data.windows import INPUTS
 from nas.export.artifact import as_arrays
 from nas.export.targets import export_untrained
-from nas.models.forecaster import Forecaster, Shape, example_inputs
+from nas.models.forecaster import build, example_inputs
+from nas.models.shape import Shape
 
 SHAPE = Shape(horizon=7, hist=1, futr=2, vocabulary=(5, 3))
 WIDE = Shape(horizon=7, hist=1, futr=2, vocabulary=(5, 3), quantiles=(0.1, 0.5, 0.9), open=1, promotions=(0,))
@@ -83,7 +84,7 @@ def written(folder, arrays):
 def test_a_forecaster_gives_torch_s_forecasts_every_time(host, model, inputs, threads):
     torch.manual_seed(0)
     with torch.no_grad():
-        expected = Forecaster(SMALL, SHAPE).eval()(*example_inputs(SMALL, SHAPE, BATCH)).numpy()
+        expected = build(SMALL, SHAPE).eval()(*example_inputs(SMALL, SHAPE, BATCH)).numpy()
     first, second = host.run(model, inputs, threads)["outputs"]
     assert first == second
     assert set(first) == {"forecast"}
@@ -97,10 +98,11 @@ def test_quantiles_and_closed_days_are_torch_s_too(runtime, host, tmp_path):
     inputs[INPUTS.index("future")][:, :3, WIDE.open] = 0
     torch.manual_seed(0)
     with torch.no_grad():
-        expected = Forecaster(SMALL, WIDE).eval()(*inputs).numpy()
+        expected = build(SMALL, WIDE).eval()(*inputs).numpy()
     first, second = host.run(path, written(tmp_path, as_arrays(tuple(inputs))))["outputs"]
-    assert first == second
-    np.testing.assert_allclose(first["forecast"], expected, rtol=0, atol=1e-3 * np.abs(expected).mean())
+    assert first == second and expected.shape == (BATCH, WIDE.horizon, 3)
+    np.testing.assert_allclose(first["forecast"], expected, rtol=0, atol=1e-3 * expected.mean())
+    assert not np.array(first["forecast"])[:, :3].any()
 
 
 def test_the_inputs_have_names_types_and_an_open_batch(host, model, inputs):

@@ -31,7 +31,7 @@ from nas.data.split import Split
 from nas.export import predict
 from nas.export.sweep import store_table
 from nas.export.targets import export_untrained
-from nas.models.forecaster import Shape
+from nas.models.shape import Shape
 from nas.request import DataSpec
 
 ARCHITECTURE = Architecture(hidden=8, window=28)

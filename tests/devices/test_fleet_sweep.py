@@ -17,7 +17,7 @@ from nas.devices.sweep import Sweep
 from nas.errors import BlobLost, ControllerFault, DeviceUnreachable, RuntimeMissing
 from nas.export.sweep import store_table
 from nas.export.targets import export_untrained
-from nas.models.forecaster import Shape
+from nas.models.shape import Shape
 from nas.request import DataSpec
 
 ENERGY = {"energy_mj": 9000.0, "sensor": "INA3221", "notes": ["the idle power drifted"]}

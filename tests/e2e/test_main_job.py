@@ -21,7 +21,7 @@ from nas.data.load import load_panel
 from nas.data.split import Split
 from nas.data.windows import evaluation
 from nas.errors import Conflict, NotFound
-from nas.models.forecaster import Shape
+from nas.models.shape import Shape
 from nas.models.training import predict, restore
 from nas.request import SearchRequest
 

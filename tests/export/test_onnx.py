@@ -16,14 +16,15 @@ from nas.export import onnx as exporting
 from nas.export.artifact import as_arrays
 from nas.export.onnx import forecast, graph_digest
 from nas.export.targets import export, export_untrained
-from nas.models.forecaster import Forecaster, Shape, example_inputs
+from nas.models.forecaster import build, example_inputs
+from nas.models.shape import Shape
 
 SHAPE = Shape(horizon=14, hist=1, futr=2, vocabulary=(5, 3))
 WIDE = [
     Architecture(hidden=8),
-    Architecture(hidden=64, layers=2, history="pooled", head=0),
+    Architecture(hidden=64, layers=2, history="pooled", head=0, decoder="plain"),
     Architecture(cell="gru", hidden=16, window=28, features=("calendar",), embedding=0),
-    Architecture(hidden=8, features=(), embedding=0, head=0, window=14),
+    Architecture(hidden=8, features=(), embedding=0, head=0, decoder="plain", window=14),
 ]
 
 
@@ -36,7 +37,7 @@ def artifacts():
 @pytest.mark.parametrize("batch", [1, 7])
 def test_onnxruntime_computes_what_torch_computes(artifacts, architecture, batch):
     torch.manual_seed(0)
-    model = Forecaster(architecture, SHAPE).eval()
+    model = build(architecture, SHAPE).eval()
     inputs = example_inputs(architecture, SHAPE, batch)
     with torch.no_grad():
         expected = model(*inputs).numpy()
@@ -65,7 +66,7 @@ def test_nothing_in_it_tells_of_the_computer_it_was_made_on(artifacts):
 def test_the_graph_digest_is_of_the_graph_and_not_of_the_weights(artifacts):
     first = artifacts[WIDE[0]]
     torch.manual_seed(99)
-    other = export(Forecaster(WIDE[0], SHAPE))
+    other = export(build(WIDE[0], SHAPE))
     assert other.model != first.model
     assert other.graph == first.graph == graph_digest(first.model)
     assert len({artifact.graph for artifact in artifacts.values()}) == len(WIDE)

@@ -15,7 +15,8 @@ from nas.export.embeddings import bytes_of_tables, tables
 from nas.export.onnx import forecast
 from nas.export.store_slice import StoreSlice
 from nas.export.targets import export
-from nas.models.forecaster import Forecaster, Shape
+from nas.models.forecaster import build
+from nas.models.shape import Shape
 from nas.models.training import predict
 
 ARCHITECTURE = Architecture(hidden=8, window=28, embedding=8, head=16)
@@ -30,7 +31,7 @@ def panel():
 @pytest.fixture(scope="module")
 def model(panel):
     torch.manual_seed(3)
-    return Forecaster(ARCHITECTURE, Shape.of(panel, 14)).eval()
+    return build(ARCHITECTURE, Shape.of(panel, 14)).eval()
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +67,7 @@ def test_the_trained_network_forecasts_the_same_for_this_store(panel, model, sto
 
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
 def test_so_does_its_exported_file_and_it_is_smaller(panel, model, store, precision):
-    whole = Forecaster(replace(ARCHITECTURE, precision=precision), model.shape).eval()
+    whole = build(replace(ARCHITECTURE, precision=precision), model.shape).eval()
     whole.load_state_dict(model.state_dict())
     everything, own = export(whole), store.export(whole)
     expected = forecast(everything.model, windows_of(panel, own_of(panel)).inputs())

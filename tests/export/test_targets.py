@@ -10,10 +10,10 @@ from nas.errors import CandidateFault, MissingExtra
 from nas.export import executorch, litert, onnx, targets
 from nas.export.artifact import require_faithful
 from nas.export.targets import export_untrained, exporter_for
-from nas.models.forecaster import Shape
+from nas.models.shape import Shape
 
 SHAPE = Shape(horizon=7, hist=0, futr=0, vocabulary=())
-TINY = Architecture(hidden=4, window=7, features=(), embedding=0, head=0)
+TINY = Architecture(hidden=4, window=7, features=(), embedding=0, head=0, decoder="plain")
 
 
 def on(runtime):

@@ -9,10 +9,11 @@ from torch import nn
 
 from nas.architecture import Architecture
 from nas.export.unrolled import UnrolledCells, captured, program_digest
-from nas.models.forecaster import Forecaster, Shape
+from nas.models.forecaster import build
+from nas.models.shape import Shape
 
 SHAPE = Shape(horizon=7, hist=0, futr=0, vocabulary=())
-TINY = Architecture(hidden=4, window=7, features=(), embedding=0, head=0)
+TINY = Architecture(hidden=4, window=7, features=(), embedding=0, head=0, decoder="plain")
 
 
 @settings(deadline=None, max_examples=30)
@@ -37,7 +38,7 @@ def test_the_last_state_is_torch_s(cell, layers, hidden, features, steps, batch,
 
 def program(architecture=TINY, seed=0):
     torch.manual_seed(seed)
-    return captured(Forecaster(architecture, SHAPE))
+    return captured(build(architecture, SHAPE))
 
 
 def test_the_digest_is_of_the_graph_and_its_compiler_and_not_of_the_weights():
@@ -53,6 +54,6 @@ def test_another_network_has_another_digest(change):
 
 
 def test_capturing_leaves_the_model_as_it_was():
-    model = Forecaster(TINY, SHAPE)
+    model = build(TINY, SHAPE)
     captured(model)
     assert isinstance(model.encoder, nn.LSTM)

@@ -25,7 +25,7 @@ from nas.search.trainer import train_and_score
 from nas.store import jobs, leases, searches, trials
 
 __all__ = ["db", "migrated", "settings"]
-TINY = Architecture(cell="gru", hidden=4, window=28, history="pooled", embedding=4, head=0)
+TINY = Architecture(cell="gru", hidden=4, window=28, history="pooled", embedding=4, head=0, decoder="plain")
 PLAIN = {"wape": 0.4, "parameters": 1}
 
 

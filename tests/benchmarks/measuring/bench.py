@@ -16,7 +16,7 @@ from nas.devices.fleet import Fleet
 from nas.devices.measurement import Measurement
 from nas.export.artifact import Artifact
 from nas.export.targets import export_untrained
-from nas.models.forecaster import Shape
+from nas.models.shape import Shape
 from nas.request import SearchRequest
 from nas.search.study import Study
 from nas.space import SearchSpace
