@@ -16,7 +16,7 @@ from onnx import numpy_helper
 from safetensors.torch import save
 
 from nas.data.panel import Panel
-from nas.errors import RequestError
+from nas.errors import CandidateFault, RequestError
 from nas.export.artifact import Artifact, example_request, parity
 from nas.export.embeddings import stored, tables
 from nas.export.onnx import forecast, graph_digest
@@ -105,8 +105,15 @@ class StoreSlice:
 
     def _cut(self, data: bytes, model: Forecaster, own: Forecaster) -> bytes:
         """An exported model of all stores with this one's rows and shape."""
-        proto = onnx.load_from_string(data)
-        for tensor, column in stored(proto, tables(model)):
+        proto, names = onnx.load_from_string(data), tables(model)
+        found = list(stored(proto, names))
+        for column in set(names.values()) - {column for _, column in found}:
+            if not any(np.array_equal(self.rows[column], self.rows[other]) for _, other in found):
+                raise CandidateFault(
+                    f"The exporter stored the equal tables of two static columns once, and this store keeps other rows "
+                    f"of each; export it in fp32, or leave one of the columns out ({model.architecture})."
+                )
+        for tensor, column in found:
             tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor)[self.rows[column]], tensor.name))
         notes = {note.key: note.value for note in proto.metadata_props}
         onnx.helper.set_model_props(proto, {**notes, "nas.shape": json.dumps(own.shape.to_dict())})
