@@ -107,8 +107,8 @@ class StoreSlice:
         """An exported model of all stores with this one's rows and shape."""
         proto, names = onnx.load_from_string(data), tables(model)
         found = list(stored(proto, names))
-        for column in set(names.values()) - {column for _, column in found}:
-            if not any(np.array_equal(self.rows[column], self.rows[other]) for _, other in found):
+        for name in set(names) - {tensor.name.removesuffix("_quantized") for tensor, _ in found}:
+            if any(not np.array_equal(self.rows[names[name]], rows) for rows in self.rows):
                 raise CandidateFault(
                     f"The exporter stored the equal tables of two static columns once, and this store keeps other rows "
                     f"of each; export it in fp32, or leave one of the columns out ({model.architecture})."
