@@ -1,38 +1,21 @@
 """The job that a store runs each night: start, load, read, features, every series, write; in a process of its own.
 
-It does for the stopwatch what a package's ``predict.py`` does for a user, step by step. The table is one CSV:
-``unique_id``, ``ds``, ``y`` and the covariates; rows with a ``y`` are history, the newest of them is the last
-day known of its series, and rows without a ``y`` are what is planned for the days ahead.
+It does for the stopwatch what a package's ``predict.py`` does for a user, step by step.
 """
 
 from __future__ import annotations
 
 import csv
-import datetime as dt
 import json
 import os
 import time
-from typing import Any, Dict, List, NamedTuple, Tuple
+from typing import Any, Dict, List
 
 from device_agents import runtimes
 from device_agents.memory import hwm_mb
+from device_agents.night_table import MEDIAN, Night, Recipe, features, moment, read_recipe, read_table
 from device_agents.protocol import Problem
 from device_agents.sandbox import attempt, limit_memory, write
-
-Rows = Dict[str, Dict[dt.date, Dict[str, str]]]
-DAY = dt.timedelta(days=1)
-EPOCH = dt.date(1970, 1, 1)
-
-
-class Recipe(NamedTuple):
-    """How a table becomes a model's inputs: data only, from the blob ``recipe``."""
-
-    window: int
-    horizon: int
-    hist: List[str]
-    futr: List[str]
-    stat: List[Tuple[str, Dict[str, int]]]
-    """Static columns, each with the code of every value that training knew; others have 0."""
 
 
 def main() -> None:
@@ -64,117 +47,24 @@ def work(job: Dict[str, Any]) -> Dict[str, Any]:
     recipe = read_recipe(job["recipe"])
     history, plans = read_table(job["table"], recipe)
     marks["read"] = time.monotonic_ns()
-    names, days, arrays = features(history, plans, recipe)
+    night = features(history, plans, recipe)
     marks["features"] = time.monotonic_ns()
-    forecasts = [_forecast(loaded, arrays, i, recipe.horizon) for i in range(len(names))]
+    forecasts = [_forecast(loaded, night.arrays, i, recipe) for i in range(len(night.names))]
     marks["infer"] = time.monotonic_ns()
-    save(job["output"], names, days, forecasts)
+    save(job["output"], night, forecasts, recipe)
     marks["write"] = time.monotonic_ns()
-    return {"marks_ns": marks, "peak_mb": hwm_mb(), "provider": loaded.provider, "series": len(names)}
+    return {"marks_ns": marks, "peak_mb": hwm_mb(), "provider": loaded.provider, "series": len(night.names)}
 
 
-def read_recipe(path: str) -> Recipe:
-    """Read and check the recipe.
-
-    Raises:
-        Problem: ``bad_inputs``.
-    """
-    try:
-        with open(path, encoding="utf-8") as file:
-            found = json.load(file)
-        columns = found["columns"]
-        stat = [(column["name"], {v: i + 1 for i, v in enumerate(column["values"])}) for column in columns["stat"]]
-        recipe = Recipe(found["window"], found["horizon"], list(columns["hist"]), list(columns["futr"]), stat)
-    except (ValueError, KeyError, TypeError) as error:
-        message = "The recipe of the sweep lacks or misspells %s; expected window, horizon and columns." % error
-        raise Problem("bad_inputs", message) from None
-    lengths = (recipe.window, recipe.horizon)
-    if not all(type(days) is int and 1 <= days <= 10000 for days in lengths):
-        raise Problem(
-            "bad_inputs", "The recipe's window and horizon are %r and %r days; expected 1 to 10000." % lengths
-        )
-    return recipe
-
-
-def read_table(path: str, recipe: Recipe) -> Tuple[Rows, Rows]:
-    """Read the CSV: history and plans, each as series -> day -> row.
-
-    Raises:
-        Problem: ``bad_inputs``.
-    """
-    wanted = ["unique_id", "ds", "y", *recipe.hist, *recipe.futr, *(name for name, _ in recipe.stat)]
-    history: Rows = {}
-    plans: Rows = {}
-    try:
-        with open(path, newline="", encoding="utf-8") as file:
-            rows = csv.DictReader(file)
-            missing = [name for name in wanted if name not in (rows.fieldnames or ())]
-            if missing:
-                raise Problem(
-                    "bad_inputs", "The table has no column %s; expected %s." % (missing[0], ", ".join(wanted))
-                )
-            for row in rows:
-                part = history if row["y"] else plans
-                part.setdefault(row["unique_id"], {})[dt.date.fromisoformat(row["ds"])] = row
-    except (ValueError, TypeError, csv.Error) as error:
-        raise Problem("bad_inputs", "The table is no CSV with dates as YYYY-MM-DD: %.200s." % error) from None
-    if not history:
-        raise Problem("bad_inputs", "The table has no row with a y; expected the newest days of each series.")
-    return history, plans
-
-
-def features(history: Rows, plans: Rows, recipe: Recipe) -> Tuple[List[str], List[dt.date], Dict[str, Any]]:
-    """Return the series' names, the first day that is forecast of each, and the six arrays of the model's contract.
-
-    Raises:
-        Problem: ``bad_inputs``.
-    """
-    import numpy as np
-
-    window, horizon, names = recipe.window, recipe.horizon, sorted(history)
-    known = ["y", *recipe.hist, *recipe.futr]
-    past = np.zeros((len(names), window, len(known)), np.float32)
-    mask = np.zeros((len(names), window), np.float32)
-    ahead = np.zeros((len(names), horizon, len(recipe.futr)), np.float32)
-    times = np.zeros((len(names), window + horizon), np.int64)
-    codes = np.zeros((len(names), len(recipe.stat)), np.int64)
-    days = []
-    for i, series in enumerate(names):
-        rows, plan = history[series], plans.get(series, {})
-        days.append(max(rows) + DAY)
-        first = days[i] - DAY * window
-        times[i] = (first - EPOCH).days * 24 + 24 * np.arange(window + horizon)
-        for t in range(window):
-            row = rows.get(first + DAY * t)
-            if row is not None:
-                past[i, t] = _numbers(row, known)
-                mask[i, t] = 1
-        for t in range(horizon if recipe.futr else 0):
-            ahead[i, t] = _numbers(plan.get(days[i] + DAY * t), recipe.futr)
-        codes[i] = [values.get(rows[days[i] - DAY][name], 0) for name, values in recipe.stat]
-    arrays = {"past": past, "past_mask": mask, "past_time": times[:, :window], "future": ahead}
-    return names, days, dict(arrays, future_time=times[:, window:], static=codes)
-
-
-def _numbers(row: Any, names: List[str]) -> List[float]:
-    try:
-        return [float(row[name]) for name in names]
-    except (TypeError, ValueError):
-        message = "The table lacks a number or a planned day: %.200r; expected every one of %s." % (
-            row,
-            ", ".join(names),
-        )
-        raise Problem("bad_inputs", message) from None
-
-
-def _forecast(loaded: Any, arrays: Dict[str, Any], i: int, horizon: int) -> Any:
-    """Forecast one series, at batch 1 as a store without a deadline does."""
+def _forecast(loaded: Any, arrays: Dict[str, Any], i: int, recipe: Recipe) -> Any:
+    """Forecast one series, at batch 1 as a store without a deadline does: ``[horizon, quantiles]``."""
     given = {spec.name: arrays[spec.name][i : i + 1] for spec in loaded.inputs if spec.name in arrays}
-    found = _blamed(loaded.run, given).get("forecast")
-    if found is None or found.shape != (1, horizon):
+    found, levels = _blamed(loaded.run, given).get("forecast"), len(recipe.quantiles)
+    expected = [1, recipe.horizon] + [levels] * (levels > 1)
+    if found is None or list(found.shape) != expected:
         shape = None if found is None else list(found.shape)
-        raise Problem("model_failed", "The model's output forecast is %s; expected [1, %d]." % (shape, horizon))
-    return found[0]
+        raise Problem("model_failed", "The model's output forecast is %s; expected %s." % (shape, expected))
+    return found.reshape(recipe.horizon, levels)
 
 
 def _blamed(call: Any, *arguments: Any) -> Any:
@@ -188,18 +78,24 @@ def _blamed(call: Any, *arguments: Any) -> Any:
         raise Problem("model_failed", "The runtime cannot load or run the model: %s." % reason) from error
 
 
-def save(path: str, names: List[str], days: List[dt.date], forecasts: List[Any]) -> None:
-    """Write ``unique_id, ds, forecast`` as CSV, down to the disk.
+def save(path: str, night: Night, forecasts: List[Any], recipe: Recipe) -> None:
+    """Write ``unique_id, ds, forecast``, the other quantiles and ``planned`` as CSV, down to the disk.
 
     Raises:
         Problem: ``device_broken`` when there is no room.
     """
+    point = recipe.quantiles.index(MEDIAN)
+    order = [point, *(q for q in range(len(recipe.quantiles)) if q != point)]
+    others = ["q%g" % recipe.quantiles[q] for q in order[1:]]
     try:
         with open(path, "w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(["unique_id", "ds", "forecast"])
-            for series, first, values in zip(names, days, forecasts):
-                writer.writerows([series, first + DAY * t, "%.4f" % value] for t, value in enumerate(values))
+            writer.writerow(["unique_id", "ds", "forecast", *others, "planned"])
+            for i, series in enumerate(night.names):
+                for t, hour in enumerate(night.hours[i].tolist()):
+                    if hour not in recipe.skipped:  # else no clock ever shows it
+                        numbers = ["%.4f" % forecasts[i][t, q] for q in order]
+                        writer.writerow([series, moment(hour, recipe), *numbers, night.planned[i, t]])
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:

@@ -136,14 +136,16 @@ class Client:
         *,
         teacher: int | None = None,
         alpha: float = 0.5,
+        store: str | None = None,
     ) -> Json:
         """Queue the export of a trial (of the front's recommended one, if none is named).
 
         Args:
             teacher: Distil it from this teacher.
             alpha: The teacher's share of the loss.
+            store: Pack this store's rows only.
         """
-        body = {"search": search, "trial": trial, "device": device, "teacher": teacher, "alpha": alpha}
+        body = {"search": search, "trial": trial, "device": device, "teacher": teacher, "alpha": alpha, "store": store}
         return self._json("POST", "/api/v1/students", body)
 
     def students(self, *, limit: int = 50, offset: int = 0) -> list[Json]:

@@ -305,3 +305,10 @@ class StudentRequest(_Frozen):
     in_sample: float = Field(
         0.5, ge=0, le=1, description="How much a forecast counts that an imported teacher made of its training sales."
     )
+    store: str | None = Field(
+        None,
+        min_length=1,
+        max_length=200,
+        pattern=r"^[^\x00-\x1f\x7f]+$",
+        description="A package for this store alone; none: for all of them.",
+    )

@@ -185,13 +185,14 @@ def export(
     device: Annotated[str | None, typer.Option(help="Where to verify it; default: every device of the search.")] = None,
     teacher: Annotated[int | None, typer.Option(help="Distil it from this teacher.")] = None,
     alpha: Annotated[float, typer.Option(help="The teacher's share of the loss.")] = 0.5,
+    store: Annotated[str | None, typer.Option(help="Pack this store's rows only; default: those of all.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for the package.")] = Path("results"),
     json: AsJson = False,
 ) -> None:
     """Make a student of a trial: verified on its devices, packed, downloaded."""
     _make_folder(out)
     with service() as client:
-        student = client.export_student(search, trial, device, teacher=teacher, alpha=alpha)
+        student = client.export_student(search, trial, device, teacher=teacher, alpha=alpha, store=store)
         found = show.follow_student(client, student["id"])
         if found["state"] != "completed":
             raise ControllerFault(f"Student {found['id']} {found['state']}: {found['reason']}")

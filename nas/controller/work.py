@@ -6,7 +6,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -115,7 +115,7 @@ def carry_out_search(place: Place, search: Search, heartbeat: Heartbeat) -> End:
         token=search.token,
         alone=alone,
         beside_load=request.beside_load,
-        nights=nights_of(asked, panel, split),
+        nights=nights_of(asked, panel, split, request.data, request.training.quantiles),
     )
     trainer = ClusterTrainer(place.cluster, panel, split, request.training.quantiles)
     working = host_lock.working if shared else nullcontext
@@ -155,6 +155,7 @@ def carry_out_student(place: Place, job: Job) -> End:
         architecture, seed = Architecture.from_dict(trial.architecture), trial_seed(request.seed, 0)
         distilled = distil(architecture, weights, request.training, seed, lesson, shop, notes)
         weights = distilled.weights
+    shop = replace(shop, store=job.request.get("store"))
     before = _plain_before(place.db, job, named)
     package, result = make_student(job, trial, weights, request, shop, before, distilled)
     sha = place.db.blobs.put(package)
@@ -190,7 +191,7 @@ def _workshop(  # where, with what, for what
         working=host_lock.working if shared else nullcontext,
         tell=partial(_tell, place, notes),
         beside_load=beside_load,
-        nights=nights_of(wanted, panel, split),
+        nights=nights_of(wanted, panel, split, spec),
     )
 
 
@@ -204,10 +205,12 @@ def alone(facts: Mapping[str, Any]) -> AbstractContextManager[None]:
 
 
 def _plain_before(db: Database, job: Job, named: tuple[str, ...]) -> dict[str, Any] | None:
-    """The plain LSTM's figures, if an earlier student of this search has them from these devices."""
+    """The plain LSTM's figures, if an earlier student of this search has them from these devices and this store."""
+    of = list(named), job.request.get("store")
     for other in jobs.page(db, "student"):
-        if other.search_id == job.search_id and other.result and other.result["devices"] == list(named):
-            found: dict[str, Any] = other.result["beside"]["plain_lstm"]
+        result = other.result if other.search_id == job.search_id else None
+        if result and (result["devices"], result.get("store")) == of:
+            found: dict[str, Any] = result["beside"]["plain_lstm"]
             return found
     return None
 

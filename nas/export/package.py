@@ -17,9 +17,11 @@ from nas import __version__
 from nas.architecture import Architecture
 from nas.data.panel import Panel
 from nas.data.split import Split
+from nas.export.calendar import calendar
 from nas.export.card import model_card
-from nas.export.tables import as_csv, columns, history, plans
+from nas.export.tables import Tables, as_csv
 from nas.models.shape import Shape
+from nas.request import DataSpec
 
 EXAMPLE_SERIES = 3
 _EPOCH = (2000, 1, 1, 0, 0, 0)
@@ -44,6 +46,7 @@ class Package:
     """What goes into a package.
 
     Attributes:
+        data: What the columns of the sales table are called, and whose holidays and clock they follow.
         models: Precision -> ONNX file.
         compiled: File name -> what another runtime than onnxruntime reads; that is what was measured then.
         weights: safetensors of the fp32 network.
@@ -60,6 +63,7 @@ class Package:
     architecture: Architecture
     panel: Panel
     split: Split
+    data: DataSpec
     models: Mapping[str, bytes]
     compiled: Mapping[str, bytes]
     weights: bytes
@@ -71,6 +75,11 @@ class Package:
     origin: Mapping[str, Any]
     distilled: Mapping[str, Any] | None = None
 
+    @property
+    def shape(self) -> Shape:
+        """What the data and the training ask of the network."""
+        return Shape.of(self.panel, self.split.horizon, tuple(self.training.get("quantiles", ())))
+
 
 def pack(package: Package) -> bytes:
     """Return the package as a zip file; unpacked, everything lies in one folder of the package's name."""
@@ -79,6 +88,7 @@ def pack(package: Package) -> bytes:
         **package.compiled,
         "weights.safetensors": package.weights,
         "architecture.json": _json(_architecture(package)),
+        "calendar.json": _json(calendar(package.panel, package.data)),
         **_measurements(package),
         "scorecard.json": _json({"forms": package.scorecards, "beside": package.beside}),
         **package.report,
@@ -111,13 +121,13 @@ def _measurements(package: Package) -> dict[str, bytes]:
 
 def _architecture(package: Package) -> dict[str, Any]:
     """The network, and how a sales table becomes its inputs."""
-    panel = package.panel
+    tables, window = Tables(package.panel, package.data), package.architecture.window
     return {
         "made_by": f"edge-nas {__version__}",
         "architecture": package.architecture.to_dict(),
         "digest": package.architecture.digest,
-        "shape": Shape.of(panel, package.split.horizon).to_dict(),
-        "columns": columns(panel),
+        "shape": package.shape.to_dict(),
+        "table": tables.reading(package.split, window, package.shape.quantiles),
         "models": {precision: f"model.{precision}.onnx" for precision in package.models},
         "origin": dict(package.origin),
     }
@@ -141,16 +151,15 @@ def _recipe(package: Package) -> dict[str, Any]:
 
 
 def _example(package: Package) -> dict[str, bytes]:
-    """The newest days of a few series as CSV, in the form that predict.py reads."""
+    """The newest steps of a few series as CSV, in the form that predict.py reads."""
     panel, split, window = package.panel, package.split, package.architecture.window
-    origin = split.test_origins[-1]
-    series = np.argsort(-panel.y.sum(axis=1), kind="stable")[:EXAMPLE_SERIES]
-    past = [row for s in map(int, series) for row in history(panel, s, range(max(0, origin - window), origin))]
-    ahead = [row for s in map(int, series) for row in plans(panel, s, range(origin, origin + split.horizon))]
-    names = [*panel.hist_names, *panel.futr_names, *panel.stat_names]
+    origin, tables = split.test_origins[-1], Tables(panel, package.data)
+    chosen = [int(s) for s in np.argsort(-panel.y.sum(axis=1), kind="stable")[:EXAMPLE_SERIES]]
+    past = [row for s in chosen for row in tables.history(s, range(max(0, origin - window), origin))]
+    ahead = [row for s in chosen for row in tables.plans(s, range(origin, origin + split.horizon))]
     return {
-        "example/history.csv": as_csv(["unique_id", "ds", "y", *names], past),
-        "example/future.csv": as_csv(["unique_id", "ds", *panel.futr_names], ahead),
+        "example/history.csv": as_csv(tables.history_header, past),
+        "example/future.csv": as_csv(tables.plans_header, ahead),
     }
 
 

@@ -10,41 +10,52 @@ from nas.architecture import Architecture
 from nas.data.panel import Panel
 from nas.data.split import Split
 from nas.errors import DataError
-from nas.export.tables import as_csv, columns, history, plans
+from nas.export.calendar import calendar
+from nas.export.tables import Tables, as_csv
+from nas.request import DataSpec
 
 STORE = "store"
 """The static column that says which store a series belongs to."""
 
 
-def store_table(panel: Panel, split: Split, architecture: Architecture) -> tuple[bytes, dict[str, Any]]:
+def store_table(
+    panel: Panel,
+    split: Split,
+    architecture: Architecture,
+    data: DataSpec,
+    quantiles: tuple[float, ...] = (),
+) -> tuple[bytes, dict[str, Any]]:
     """Return a store's table on the eve of the last test forecast, and the recipe to ``Fleet.sweep`` it with.
 
     The store is the one with the most series; without a static column ``store`` all series are one store's.
-    The table holds the newest ``window`` days of each series that sold in them, and the plans for
-    the days ahead, if anything is planned; their ``y`` is empty.
+    The table holds the newest ``window`` steps of each series that sold in them, and the plans for
+    the steps ahead, if anything is planned; their ``y`` is empty.
+
+    Args:
+        quantiles: The levels that the model forecasts, ``Shape.quantiles``.
 
     Raises:
         DataError: No series was observed in the window.
     """
-    origin = split.test_origins[-1]
+    origin, tables = split.test_origins[-1], Tables(panel, data)
     first = max(0, origin - architecture.window)
-    dull = [""] * (1 + len(panel.hist_names)), [""] * len(panel.stat_names)
+    known = [""] * (1 + len(panel.hist_names))
+    ahead = [""] * (len(tables.history_header) - len(tables.plans_header) - len(known))
     rows: list[list[Any]] = []
     for s in _largest_store(panel):
-        known = np.flatnonzero(panel.mask[s, first:origin])
-        if len(known):
-            last = first + int(known[-1])
-            rows += history(panel, s, range(max(0, last + 1 - architecture.window), last + 1))
-            ahead = plans(panel, s, range(last + 1, last + 1 + split.horizon)) if panel.futr_names else []
-            rows += [[series, day, *dull[0], *planned, *dull[1]] for series, day, *planned in ahead]
+        observed = np.flatnonzero(panel.mask[s, first:origin])
+        if len(observed):
+            last = first + int(observed[-1])
+            rows += tables.history(s, range(max(0, last + 1 - architecture.window), last + 1))
+            plans = tables.plans(s, range(last + 1, last + 1 + split.horizon)) if tables.planned else []
+            rows += [[series, moment, *known, *planned, *ahead] for series, moment, *planned in plans]
     if not rows:
         raise DataError(
             f"No series was observed from {panel.date(first)} to {panel.date(origin - 1)}; a store's nightly job needs "
             "recent sales: give a table that reaches to its own end."
         )
-    header = ["unique_id", "ds", "y", *panel.hist_names, *panel.futr_names, *panel.stat_names]
-    recipe = {"window": architecture.window, "horizon": split.horizon, "columns": columns(panel)}
-    return as_csv(header, rows), recipe
+    recipe = {**tables.reading(split, architecture.window, quantiles), **calendar(panel, data)}
+    return as_csv(tables.history_header, rows), recipe
 
 
 def _largest_store(panel: Panel) -> list[int]:

@@ -14,6 +14,8 @@ from nas.data.panel import Panel
 from nas.data.split import Split
 from nas.export.sweep import store_table
 from nas.metric import split as parted
+from nas.models.shape import Shape
+from nas.request import DataSpec
 
 SWEPT = ("sweep_seconds", "sweep_peak_mb")
 
@@ -37,12 +39,17 @@ class Night:
 Nights = Callable[[Architecture], Night | None]
 
 
-def nights_of(wanted: Iterable[str], panel: Panel, split: Split) -> Nights:
+def nights_of(
+    wanted: Iterable[str], panel: Panel, split: Split, data: DataSpec, quantiles: tuple[float, ...] = ()
+) -> Nights:
     """Return what each architecture's night is; None for all of them where no cost of it is wanted.
 
     Args:
         wanted: The search's objectives and constraints.
+        data: What the panel was made of.
+        quantiles: What is forecast beside the median.
     """
     if not any(parted(name)[0] in SWEPT for name in wanted):
         return lambda _architecture: None
-    return lru_cache(maxsize=16)(lambda architecture: Night(*store_table(panel, split, architecture)))
+    levels = Shape.of(panel, split.horizon, quantiles).quantiles
+    return lru_cache(maxsize=16)(lambda architecture: Night(*store_table(panel, split, architecture, data, levels)))

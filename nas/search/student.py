@@ -3,35 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from nas.architecture import PRECISIONS, Architecture, has_int8
-from nas.data.drawings import Drawing
+from nas.architecture import Architecture
 from nas.data.intervals import paired_sums
 from nas.data.metrics import METRICS
 from nas.data.panel import Panel
 from nas.data.scorecard import Scorecard
 from nas.data.shift import shift
 from nas.data.split import Split
-from nas.data.windows import Windows, evaluation
 from nas.devices.measurement import Measurement
-from nas.errors import CandidateFault, Conflict
-from nas.export.artifact import Artifact
+from nas.errors import Conflict
 from nas.export.package import Checked, Package, pack
 from nas.export.report import Report, Rival, report_files, rivals_of
-from nas.export.targets import export, exporter_for, is_onnx, suffix
-from nas.models.shape import Shape
-from nas.models.training import predict, restore
 from nas.request import SearchRequest, Training
 from nas.search.distil import Distilled
+from nas.search.forms import Form, compiled, forms_of
+from nas.search.forms import verified as on_devices
 from nas.search.objectives import costs
 from nas.search.study import trial_seed
-from nas.search.trainer import Trained, judge, train_and_score
+from nas.search.trainer import Trained, train_and_score
 from nas.search.workshop import Workshop, measured
 from nas.store.rows import Job, Trial
 
@@ -46,44 +40,6 @@ PLAIN = Architecture(
     decoder="plain",
 )
 """What a user would deploy without a search: one LSTM layer of 128 units, trained alike."""
-VERIFIED_ROWS = 64
-TOLERANCE = {"fp32": 1e-4, "int8": 5e-2}
-"""Mean difference between the device and the trainer, relative to the mean forecast.
-
-int8 rounds activations, and kernels for different processors round differently.
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Form:
-    """One trained model in one precision, with its accuracy and the trainer's own answers.
-
-    ``onnx`` is the artifact itself, or beside an artifact for a runtime of another format the same network. ``errors``
-    and ``drawings`` are of the test part, as ``Judged`` has them.
-    """
-
-    artifact: Artifact
-    onnx: bytes
-    validation: Scorecard
-    test: Scorecard
-    errors: NDArray[np.float64]
-    drawings: tuple[Drawing, ...]
-    expected: NDArray[np.float32]
-
-
-@dataclass(frozen=True, slots=True)
-class Verification:
-    """The device's outputs against the trainer's (torch) on real windows."""
-
-    device: str
-    rows: int
-    mean_difference: float
-    largest_difference: float
-    tolerance: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON values."""
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
 
 def make_student(  # a trial, its weights, and what it is compared with
@@ -111,10 +67,10 @@ def make_student(  # a trial, its weights, and what it is compared with
     """
     architecture = Architecture.from_dict(trial.architecture)
     shop.tell("export")
-    forms = _forms(architecture, weights, shop, request.training.quantiles)
+    forms = forms_of(architecture, weights, shop, request.training.quantiles)
     shop.tell("measure and verify")
     found = {precision: measured(form.artifact, shop) for precision, form in forms.items()}
-    verified = {precision: _verified(form, shop) for precision, form in forms.items()}
+    verified = {precision: on_devices(form, shop) for precision, form in forms.items()}
     checks = {
         device: Checked(
             measured={precision: seen[device].to_dict() for precision, seen in found.items()},
@@ -134,23 +90,25 @@ def make_student(  # a trial, its weights, and what it is compared with
     package = Package(
         name=f"student-{job.id}",
         architecture=architecture,
-        panel=shop.panel,
+        panel=shop.own,
         split=shop.split,
+        data=request.data,
         models={precision: form.onnx for precision, form in forms.items()},
-        compiled=_compiled(forms),
-        weights=weights,
+        compiled=compiled(forms),
+        weights=forms[chosen].weights,
         checks=checks,
         scorecards={p: {"validation": f.validation.to_dict(), "test": f.test.to_dict()} for p, f in forms.items()},
         beside=beside,
         report=report_files(_report(f"student-{job.id}", forms[chosen], plain, shop)),
         training=request.training.model_dump(),
         origin={"search": job.search_id, "trial": job.trial, "sampler": request.sampler, "seed": request.seed},
-        distilled=distilled.recipe if distilled else None,
+        distilled={**distilled.recipe, **distilled.report} if distilled else None,
     )
     result = {
         "architecture": architecture.to_dict(),
         "devices": list(shop.devices),
         "precision": chosen,
+        "store": shop.store,
         "beside": {**beside, "plain_lstm": {**shown, "series_errors": plain.get("series_errors")}},
         "verification": {device: check.verified for device, check in checks.items()},
     }
@@ -158,35 +116,6 @@ def make_student(  # a trial, its weights, and what it is compared with
         cost = {"student": costs(found[chosen]), "teacher": distilled.teacher_cost or "not measured"}
         result["distilled"] = {**distilled.report, "cost": cost}
     return pack(package), result
-
-
-def trained_forms(
-    architecture: Architecture,
-    weights: bytes,
-    panel: Panel,
-    split: Split,
-    precisions: tuple[str, ...],
-    quantiles: tuple[float, ...] = (),
-) -> dict[str, Form]:
-    """Runs on a worker: every precision of one trained network, scored; the test weeks are used here only."""
-    forms, shape = {}, Shape.of(panel, split.horizon, quantiles)
-    for precision in precisions:
-        model = restore(replace(architecture, precision=precision), shape, weights)
-        artifact = export(model)
-        expected = predict(model, verification_windows(panel, split, architecture.window))
-        portable = artifact.model if is_onnx(architecture.runtime) else exporter_for("onnxruntime")(model).model
-        validation, test = (
-            judge(portable, architecture.window, panel, split, part, shape.quantiles) for part in ("validation", "test")
-        )
-        forms[precision] = Form(artifact, portable, validation.card, test.card, test.errors, test.drawings, expected)
-    return forms
-
-
-def verification_windows(panel: Panel, split: Split, window: int) -> Windows:
-    """The newest window of up to 64 series: real data for the comparison on the device."""
-    newest = evaluation(panel, split.test_origins[-1:], window, split.horizon)
-    names = newest.__dataclass_fields__
-    return Windows(**{name: getattr(newest, name)[:VERIFIED_ROWS] for name in names})
 
 
 def require_scored(trial: Trial) -> str:
@@ -201,47 +130,6 @@ def require_scored(trial: Trial) -> str:
             f"choose one that `nas front {trial.search_id}` shows."
         )
     return trial.weights
-
-
-def _forms(architecture: Architecture, weights: bytes, shop: Workshop, quantiles: tuple[float, ...]) -> dict[str, Form]:
-    precisions = PRECISIONS if has_int8(architecture.cell, architecture.runtime) else ("fp32",)
-    with shop.working():
-        return shop.cluster.call(trained_forms, architecture, weights, shop.shared(), shop.split, precisions, quantiles)
-
-
-def _compiled(forms: Mapping[str, Form]) -> dict[str, bytes]:
-    """What other runtimes than onnxruntime read, by file name."""
-    runtimes = {precision: form.artifact.architecture.runtime for precision, form in forms.items()}
-    return {
-        f"model.{precision}{suffix(runtime)}": forms[precision].artifact.model
-        for precision, runtime in runtimes.items()
-        if not is_onnx(runtime)
-    }
-
-
-def _verified(form: Form, shop: Workshop) -> dict[str, Verification]:
-    """Run real windows on each device and hold its answers against the trainer's."""
-    architecture = form.artifact.architecture
-    threads, runtime, model = architecture.threads, architecture.runtime, form.artifact.model
-    inputs = verification_windows(shop.panel, shop.split, architecture.window).inputs()
-    found = {}
-    for device in shop.devices:
-        outputs = shop.fleet.run(device, model, inputs, threads=threads, runtime=runtime)
-        found[device] = _compared(device, outputs["forecast"], form)
-    return found
-
-
-def _compared(device: str, forecast: NDArray[np.float32], form: Form) -> Verification:
-    precision = form.artifact.architecture.precision
-    difference = np.abs(forecast - form.expected) / max(float(form.expected.mean()), 1e-9)
-    tolerance = TOLERANCE[precision]
-    mean, largest = float(difference.mean()), float(difference.max())
-    if not mean <= tolerance:  # NaN fails too
-        raise CandidateFault(
-            f"On {device} the {precision} model differs from the trainer by {mean:.2g} of the mean forecast, expected "
-            f"at most {tolerance:g}; do not deploy it, and check the runtime on that device."
-        )
-    return Verification(device, len(form.expected), mean, largest, tolerance)
 
 
 def train_alone(panel: Panel, split: Split, budget: Training, seed: int, threads: int) -> Trained:
@@ -260,7 +148,7 @@ def _plain(request: SearchRequest, shop: Workshop) -> dict[str, Any]:
     with shop.working():
         workers = shop.cluster.workers
         trained = shop.cluster.call(train_alone, panel, shop.split, request.training, seed, workers)
-    forms = _forms(PLAIN, trained.learned.weights, shop, request.training.quantiles)
+    forms = forms_of(PLAIN, trained.learned.weights, shop, request.training.quantiles)
     form = forms["fp32"]
     figures = _figures(form, measured(form.artifact, shop))
     errors = [float(f"{error:.6g}") for error in form.errors[0]]
@@ -274,7 +162,7 @@ def _figures(form: Form, measured: Mapping[str, Measurement]) -> dict[str, Any]:
 def _report(name: str, form: Form, plain: Mapping[str, Any], shop: Workshop) -> Report:
     """The chosen form beside the plain LSTM and the baselines."""
     figures = {metric: plain.get(metric) for metric in METRICS}
-    clock, validation, test = shop.panel.clock, form.validation, form.test
+    clock, validation, test = shop.own.clock, form.validation, form.test
     wapes = {
         "student": (validation.overall["wape"], test.overall["wape"]),
         "plain_lstm": (plain.get("validation_wape"), plain.get("wape")),
@@ -287,7 +175,7 @@ def _report(name: str, form: Form, plain: Mapping[str, Any], shop: Workshop) -> 
         validation=validation,
         test=test,
         rivals=(Rival(name="plain 1x128 LSTM", figures=figures, pair=_pair(form, plain)), *rivals_of(test, clock)),
-        shift=shift(shop.panel, shop.split, wapes, "student"),
+        shift=shift(shop.own, shop.split, wapes, "student"),
         drawings=form.drawings,
     )
 

@@ -15,6 +15,7 @@ from nas.devices.measurement import Measurement
 from nas.devices.turn import By
 from nas.errors import DeviceBusy
 from nas.export.artifact import Artifact
+from nas.export.store_slice import StoreSlice
 from nas.search.night import Nights
 
 
@@ -28,6 +29,7 @@ class Workshop:
 
     Attributes:
         tell: Takes the step in hand, and whatever else there is to tell of it.
+        store: Pack this store alone; None: all of them.
         nights: The store sweep that goes with an architecture, where a search asks for it.
     """
 
@@ -41,6 +43,12 @@ class Workshop:
     tell: Callable[..., None]
     beside_load: bool
     nights: Nights = _no_night
+    store: str | None = None
+
+    @property
+    def own(self) -> Panel:
+        """What a student is judged and verified on: the whole panel, or its store's part."""
+        return StoreSlice.of(self.panel, self.store).panel if self.store else self.panel
 
     def shared(self) -> Any:
         """The panel, brought to the workers once."""

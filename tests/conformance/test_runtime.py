@@ -11,12 +11,15 @@ from runtime_host import RuntimeHost
 from device_agents import runtimes
 from device_agents.protocol import RUNTIMES, Problem
 from nas.architecture import Architecture
+from nas.data.windows import INPUTS
 from nas.export.artifact import as_arrays
 from nas.export.targets import export_untrained
 from nas.models.forecaster import build, example_inputs
 from nas.models.shape import Shape
 
 SHAPE = Shape(horizon=7, hist=1, futr=2, vocabulary=(5, 3))
+WIDE = Shape(horizon=7, hist=1, futr=2, vocabulary=(5, 3), quantiles=(0.1, 0.5, 0.9), open=1, promotions=(0,))
+"""Quantiles, closed days and promotions: everything that a shop's data may ask for."""
 SMALL = Architecture(hidden=8, window=7, head=8, embedding=4)
 BATCH = 3
 EXPORTED = ("onnxruntime", "openvino", "executorch", "litert")
@@ -86,6 +89,20 @@ def test_a_forecaster_gives_torch_s_forecasts_every_time(host, model, inputs, th
     assert first == second
     assert set(first) == {"forecast"}
     np.testing.assert_allclose(first["forecast"], expected, rtol=0, atol=1e-3 * expected.mean())
+
+
+def test_quantiles_and_closed_days_are_torch_s_too(runtime, host, tmp_path):
+    path = tmp_path / "model"
+    path.write_bytes(export_untrained(replace(SMALL, runtime=runtime), WIDE).model)
+    inputs = list(example_inputs(SMALL, WIDE, BATCH))
+    inputs[INPUTS.index("future")][:, :3, WIDE.open] = 0
+    torch.manual_seed(0)
+    with torch.no_grad():
+        expected = build(SMALL, WIDE).eval()(*inputs).numpy()
+    first, second = host.run(path, written(tmp_path, as_arrays(tuple(inputs))))["outputs"]
+    assert first == second and expected.shape == (BATCH, WIDE.horizon, 3)
+    np.testing.assert_allclose(first["forecast"], expected, rtol=0, atol=1e-3 * expected.mean())
+    assert not np.array(first["forecast"])[:, :3].any()
 
 
 def test_the_inputs_have_names_types_and_an_open_batch(host, model, inputs):

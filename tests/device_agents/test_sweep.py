@@ -32,6 +32,7 @@ from nas.export import predict
 from nas.export.sweep import store_table
 from nas.export.targets import export_untrained
 from nas.models.shape import Shape
+from nas.request import DataSpec
 
 ARCHITECTURE = Architecture(hidden=8, window=28)
 
@@ -45,7 +46,7 @@ def store():
     table = LongTable(made.frame[~gone].reset_index(drop=True), made.hist, made.futr, made.stat)
     panel = to_panel(check(table), made.hist, made.futr)
     split = Split.of(panel)
-    text, recipe = store_table(panel, split, ARCHITECTURE)
+    text, recipe = store_table(panel, split, ARCHITECTURE, DataSpec())
     model = export_untrained(ARCHITECTURE, Shape.of(panel, split.horizon)).model
     return SimpleNamespace(model=model, table=text, recipe=recipe)
 
@@ -71,9 +72,9 @@ def predicted(store, folder):
     """What the package's predict.py says of the same table, cut into history and plans."""
     (folder / "model.onnx").write_bytes(store.model)
     shutil.copy(predict.__file__, folder)
-    card = {"architecture": ARCHITECTURE.to_dict(), "shape": {"horizon": store.recipe["horizon"]}}
-    card |= {"columns": store.recipe["columns"], "models": {"fp32": "model.onnx"}}
+    card = {"architecture": ARCHITECTURE.to_dict(), "table": store.recipe, "models": {"fp32": "model.onnx"}}
     (folder / "architecture.json").write_text(json.dumps(card))
+    (folder / "calendar.json").write_text(json.dumps({name: store.recipe[name] for name in ("holidays", "clock")}))
     header, *lines = store.table.decode().splitlines()
     for name, of_history in (("history", True), ("future", False)):
         kept = [line for line in lines if bool(line.split(",")[2]) == of_history]
@@ -99,12 +100,14 @@ def test_the_stages_come_in_their_order(job):
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"window": "long"}, "window and horizon"),
+        ({"window": "long"}, "window, horizon"),
         ({"horizon": 7}, "cannot load or run the model"),
         ({"columns": {"hist": [], "futr": []}}, "'stat'"),
-        ({"columns": {"hist": ["humidity"], "futr": [], "stat": []}}, "no column humidity"),
+        ({"columns": {"hist": ["humidity"], "futr": [], "stat": [], "open": None, "available": None}}, "no column hum"),
+        ({"quantiles": [0.1, 0.9]}, "0.5 among them"),
+        ({"quantiles": [0.1, 0.5, 0.9]}, "expected .1, 14, 3."),
     ],
-    ids=["window", "horizon", "columns", "column"],
+    ids=["window", "horizon", "columns", "column", "no median", "quantiles"],
 )
 def test_a_wrong_recipe_is_one_sentence(store, job, changes, says):
     Path(job["recipe"]).write_text(json.dumps({**store.recipe, **changes}))
@@ -118,7 +121,7 @@ def test_a_wrong_recipe_is_one_sentence(store, job, changes, says):
         ("unique_id,ds,y,discount,promotion,region\n", "no row with a y"),
         ("unique_id,ds,y,discount,promotion,region\na,today,1,0,0,north\n", "no CSV with dates"),
         ("unique_id,ds,y,discount,promotion,region\na,2024-01-01,some,0,0,north\n", "lacks a number"),
-        ("unique_id,ds,y,discount,promotion,region\na,2024-01-01,1,0,0,north\n", "planned day"),
+        ("unique_id,ds,y,discount,promotion,region\na,2024-01-01,1,0,,north\n", "lacks a number: promotion"),
         ("\0\n", "no column unique_id"),
     ],
     ids=["empty", "date", "number", "plan", "bytes"],

@@ -18,6 +18,7 @@ from nas.errors import BlobLost, ControllerFault, DeviceUnreachable, RuntimeMiss
 from nas.export.sweep import store_table
 from nas.export.targets import export_untrained
 from nas.models.shape import Shape
+from nas.request import DataSpec
 
 ENERGY = {"energy_mj": 9000.0, "sensor": "INA3221", "notes": ["the idle power drifted"]}
 
@@ -50,18 +51,19 @@ def lines(table):
 
 
 def test_the_table_is_of_the_largest_store():
-    table, recipe = store_table(panel(), Split.of(panel()), Architecture(window=28))
+    table, recipe = store_table(panel(), Split.of(panel()), Architecture(window=28), DataSpec())
     header, *rows = lines(table)
-    assert header == ["unique_id", "ds", "y", "promo", "store"]
+    assert header == ["unique_id", "ds", "y", "promo", "available", "store"]
     assert {row[0] for row in rows} == {"item-1", "item-2"}
     assert sum(row[2] != "" for row in rows) == 2 * 28 and sum(row[2] == "" for row in rows) == 2 * 14
     assert (recipe["window"], recipe["horizon"]) == (28, 14)
-    assert recipe["columns"] == {"hist": [], "futr": ["promo"], "stat": [{"name": "store", "values": ["a", "b"]}]}
+    assert recipe["columns"]["futr"] == ["promo"]
+    assert recipe["columns"]["stat"] == [{"name": "store", "values": ["a", "b"]}]
 
 
 def test_series_that_no_longer_sell_are_left_out_and_late_ones_start_earlier():
     made = panel(("a", "a", "a"), seen=(120, 40, 100))
-    rows = lines(store_table(made, Split.of(made), Architecture(window=28))[0])[1:]
+    rows = lines(store_table(made, Split.of(made), Architecture(window=28), DataSpec())[0])[1:]
     assert {row[0] for row in rows} == {"item-0", "item-2"}
     late = [row for row in rows if row[0] == "item-2"]
     assert max(row[1] for row in late if row[2]) == str(made.date(99))
@@ -73,7 +75,7 @@ def fleet_of(transport):
 
 
 def test_a_sweep_says_what_it_took():
-    table, recipe = store_table(panel(), Split.of(panel()), Architecture(window=28))
+    table, recipe = store_table(panel(), Split.of(panel()), Architecture(window=28), DataSpec())
     with fleet_of(FakeTransport()) as fleet:
         found = fleet.sweep("pi", b"m" * 1000, table, recipe, threads=2)
     assert (found.series, found.verdict, found.energy_j, found.sensor) == (2, "valid", None, None)
@@ -128,7 +130,7 @@ def test_a_store_is_really_swept_on_this_computer(tmp_path):
     made, architecture = panel(), Architecture(hidden=8, window=28)
     split = Split.of(made)
     model = export_untrained(architecture, Shape.of(made, split.horizon)).model
-    table, recipe = store_table(made, split, architecture)
+    table, recipe = store_table(made, split, architecture, DataSpec())
     with Fleet([Device("here", "local", python=sys.executable, root=str(tmp_path))]) as fleet:
         found = fleet.sweep("here", model, table, recipe, beside_load=True)
     assert isinstance(found, Sweep) and found.series == 2

@@ -4,10 +4,12 @@ import io
 import json
 import zipfile
 from contextlib import nullcontext
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from homes import db, migrated, settings
+from safetensors.numpy import load
 
 from nas.architecture import Architecture
 from nas.data.load import load_panel
@@ -23,7 +25,7 @@ from nas.search.trainer import train_and_score
 from nas.store import jobs, leases, searches, trials
 
 __all__ = ["db", "migrated", "settings"]
-TINY = Architecture(cell="gru", hidden=4, window=28, history="pooled", embedding=0, head=0, decoder="plain")
+TINY = Architecture(cell="gru", hidden=4, window=28, history="pooled", embedding=4, head=0, decoder="plain")
 PLAIN = {"wape": 0.4, "parameters": 1}
 
 
@@ -56,6 +58,7 @@ class Boards(FakeTransport):
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     panel = load_panel(DataSpec(source="synthetic", series=5), tmp_path_factory.mktemp("cache"))
+    panel = replace(panel, stat_names=("store",))
     split = Split.of(panel)
     budget = Training(max_epochs=1, steps_per_epoch=5)
     return panel, split, train_and_score(TINY, panel, split, budget, 0, None)
@@ -66,7 +69,7 @@ def made(db, trained):
     """Make a student on these devices; returns its files and what is shown of it."""
     panel, split, found = trained
 
-    def made(*names):
+    def made(*names, store=None):
         request = SearchRequest.model_validate({"devices": names})
         search = searches.create(db, name="s", request=request.model_dump(mode="json"), space={})
         held = leases.claim_next(db, leases.Observer(1000))
@@ -83,6 +86,7 @@ def made(db, trained):
                 working=nullcontext,
                 tell=lambda _step: None,
                 beside_load=False,
+                store=store,
             )
             package, result = make_student(job, trial, found.learned.weights, request, shop, PLAIN)
         with zipfile.ZipFile(io.BytesIO(package)) as archive:
@@ -134,3 +138,25 @@ def test_a_student_of_one_device_has_one_measurement_and_no_names(made):
     assert [name for name in files if name.startswith("measurement")] == ["measurement.json"]
     assert not any("@" in name for name in result["beside"]["student"])
     assert "the worst of" not in files["README.md"].decode()
+
+
+def test_a_package_of_one_store_has_its_rows_and_its_series_only(made, trained):
+    panel, _, _ = trained
+    files, result = made("pi4", store=panel.stat_vocab[0][0])
+    card = json.loads(files["architecture.json"])
+    (column,) = card["table"]["columns"]["stat"]
+    assert column == {"name": "store", "values": [panel.stat_vocab[0][0]]} and card["shape"]["vocabulary"] == [1]
+    assert load(files["weights.safetensors"])["ids.0.weight"].shape == (2, 4)
+    own = {panel.ids[s] for s in np.flatnonzero(panel.stat[:, 0] == 1)}
+    rows = files["example/history.csv"].decode().splitlines()[1:]
+    assert {row.split(",")[0] for row in rows} <= own and result["store"] == panel.stat_vocab[0][0]
+    assert json.loads(files["scorecard.json"])["forms"]["fp32"]["test"]["series"] == len(own) < len(panel.ids)
+
+
+def test_the_card_tells_sizes_without_and_with_embeddings(made):
+    files, _ = made("pi4")
+    (line,) = [line for line in files["README.md"].decode().splitlines() if line.startswith("| model.fp32.onnx")]
+    network, whole = (int(cell) for cell in line.split("|")[2:4])
+    assert whole == len(files["model.fp32.onnx"])
+    vocabulary = json.loads(files["architecture.json"])["shape"]["vocabulary"]
+    assert whole - network == (vocabulary[0] + 1) * 4 * 4
