@@ -91,7 +91,7 @@ def test_trials_come_page_by_page_and_all_of_them(client, db):
         (lambda c: c.start_search({"devices": ["nobody"]}), RequestError, "There is no device nobody"),
         (lambda c: c.searches(limit=0), RequestError, "limit: it should be greater than or equal to 1"),
         (lambda c: list(c.trials(99)), NotFound, "There is no search 99"),
-        (lambda c: c.package(3), NotFound, "There is no student job 3"),
+        (lambda c: c.package(3), NotFound, "There is no student 3"),
     ],
 )
 def test_a_problem_becomes_the_error_that_it_was(client, ask, kind, sentence):

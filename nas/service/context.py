@@ -14,7 +14,13 @@ async def _database(request: Request) -> Database:
     return database
 
 
+async def _upload_bytes(request: Request) -> int:
+    limit: int = request.app.state.upload_bytes
+    return limit
+
+
 Db = Annotated[Database, Depends(_database)]
+UploadBytes = Annotated[int, Depends(_upload_bytes)]
 Id = Annotated[int, Path(ge=1, le=LARGEST, description="Number of the search or student.")]
 Number = Annotated[int, Path(ge=0, le=LARGEST, description="Number of the trial in its search.")]
 Limit = Annotated[int, Query(ge=1, le=500, description="At most so many.")]

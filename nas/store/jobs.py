@@ -1,11 +1,12 @@
-"""Jobs: work besides searches; today the export of one trial as a student package."""
+"""Jobs: work besides searches: the export of a trial as a student package, the profile of a data set."""
 
 from __future__ import annotations
 
-from typing import TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 
-from sqlalchemy import insert, select
+from sqlalchemy import Connection, insert, select
 
+from nas.errors import NotFound
 from nas.store import tables, trials, work
 from nas.store.database import Database
 from nas.store.outages import retried
@@ -27,36 +28,39 @@ class JobChanges(TypedDict, total=False):
 
 
 @retried
-def create(db: Database, kind: str, *, search_id: int, trial: int, request: Json) -> Job:
-    """Queue a new job for one trial.
+def create(
+    db: Database, kind: str, *, search_id: int | None = None, trial: int | None = None, request: Json
+) -> Job:
+    """Queue a new job, for one trial or for none.
 
     Raises:
         NotFound: There is no such search, or no such trial in it.
     """
     with db.write() as connection:
-        trials.find(connection, search_id, trial)
-        row = insert(_table).values(
-            kind=kind,
-            state=WorkState.queued,
-            search_id=search_id,
-            trial=trial,
-            request=request,
-            progress={},
-            created_at=tables.now(),
-        )
-        id_ = connection.execute(row.returning(_table.c.id)).scalar_one()
+        if search_id is not None and trial is not None:
+            trials.find(connection, search_id, trial)
+        id_ = add(connection, kind, search_id=search_id, trial=trial, request=request)
         return as_row(Job, work.find(connection, Job, id_))
+
+
+def add(connection: Connection, kind: str, **values: Any) -> int:
+    """Queue a new job inside a transaction, and return its number."""
+    row = insert(_table).values(kind=kind, state=WorkState.queued, progress={}, created_at=tables.now(), **values)
+    return connection.execute(row.returning(_table.c.id)).scalar_one()
 
 
 @retried
-def get(db: Database, id_: int) -> Job:
-    """Read one job.
+def get(db: Database, id_: int, kind: str) -> Job:
+    """Read one job of a kind.
 
     Raises:
-        NotFound: There is no such job.
+        NotFound: There is no such job, or it is of another kind.
     """
     with db.read() as connection:
-        return as_row(Job, work.find(connection, Job, id_))
+        row = connection.execute(select(_table).where(_table.c.id == id_, _table.c.kind == kind)).mappings().first()
+    if row is None:
+        raise NotFound(f"There is no {kind} {id_}; GET /api/v1/{kind}s lists those that exist.")
+    return as_row(Job, row)
 
 
 @retried

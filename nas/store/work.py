@@ -27,7 +27,7 @@ class Kind:
 
 KINDS: Mapping[type[Work], Kind] = {
     Search: Kind(tables.searches, "search", "`nas search list` shows those that exist"),
-    Job: Kind(tables.jobs, "student job", "GET /api/v1/students lists those that exist"),
+    Job: Kind(tables.jobs, "job", "it was removed meanwhile"),
 }
 
 

@@ -108,7 +108,7 @@ def test_a_stale_job_is_refused_too(db, held, propose):
     former = leases.claim_next(db, leases.Observer(ttl=10))
     leases.release(db, former)
     current = leases.claim_next(db, leases.Observer(ttl=10))
-    with pytest.raises(Conflict, match=r"^Student job 1 is held by another controller now"):
+    with pytest.raises(Conflict, match=r"^Job 1 is held by another controller now"):
         jobs.save(db, former.id, token=former.token, progress={"step": "late"})
     assert jobs.save(db, current.id, token=current.token, progress={"step": "on"}).progress == {"step": "on"}
 
