@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 
 from nas.cluster import Cluster
+from nas.controller.profiles import carry_out_profile
 from nas.controller.roster import Roster
 from nas.controller.watch import Watch
 from nas.controller.work import Interrupted, Place, alone, carry_out_search, carry_out_student
@@ -63,12 +64,14 @@ class Controller:
                 watch.join()
 
     def _carry_out(self, place: Place, work: Search | Job, heartbeat: leases.Heartbeat) -> None:
-        name = f"{'search' if isinstance(work, Search) else 'student'} {work.id}"
+        name = f"{'search' if isinstance(work, Search) else work.kind} {work.id}"
         save: Callable[..., Any] = searches.save if isinstance(work, Search) else jobs.save
         _log.info("begin", work=name, token=work.token)
         try:
             if isinstance(work, Search):
                 end = carry_out_search(place, work, heartbeat)
+            elif work.kind == "profile":
+                end = carry_out_profile(self._settings, self._db, work)
             else:
                 end = carry_out_student(place, work)
         except Interrupted as stop:

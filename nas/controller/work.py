@@ -16,6 +16,7 @@ from nas.controller.roster import device_of
 from nas.controller.watch import AT_A_TIME
 from nas.data.load import load_panel
 from nas.data.panel import Panel
+from nas.data.sources import dataset
 from nas.data.split import Split
 from nas.devices import host_lock
 from nas.devices.fleet import Fleet
@@ -29,7 +30,7 @@ from nas.search.study import Study
 from nas.search.trainer import ClusterTrainer
 from nas.settings import Settings
 from nas.space import SearchSpace
-from nas.store import devices, jobs, searches, trials
+from nas.store import datasets, devices, jobs, searches, trials
 from nas.store.database import Database
 from nas.store.leases import Heartbeat
 from nas.store.rows import Job, Search
@@ -66,7 +67,10 @@ class Place:
         """The panel of a request."""
         if self._panel is None or self._panel[0] != spec:
             self.cluster.forget()
-            self._panel = (spec, load_panel(spec, self.settings.folder / "cache"))
+            cache = self.settings.folder / "cache"
+            if spec.dataset is not None:
+                dataset.fetch(datasets.get(self.db, spec.dataset)[0], self.db.blobs, cache)
+            self._panel = (spec, load_panel(spec, cache))
         return self._panel[1]
 
     def greet(self, names: Sequence[str]) -> bool:
@@ -133,7 +137,8 @@ def carry_out_student(place: Place, job: Job) -> End:
         Interrupted: This process is asked to end.
         NasError: It cannot be made.
     """
-    search, trial = searches.get(place.db, job.search_id), trials.get(place.db, job.search_id, job.trial)
+    wanted = job.request["search"], job.request["trial"]
+    search, trial = searches.get(place.db, wanted[0]), trials.get(place.db, *wanted)
     weights = place.db.blobs.get(require_scored(trial))
     request = SearchRequest.model_validate(search.request)
     named = tuple(job.request["devices"])
