@@ -23,6 +23,8 @@ class LongTable:
         futr: Columns known ahead of time.
         stat: Columns that do not change within a series.
         ignore: Columns that are left out on purpose.
+        open: A column known ahead that is 0 where the store is closed.
+        available: A column that is 0 or less where sales were censored.
     """
 
     frame: pd.DataFrame
@@ -30,3 +32,5 @@ class LongTable:
     futr: tuple[str, ...] = ()
     stat: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
+    open: str | None = None
+    available: str | None = None
