@@ -177,3 +177,26 @@ def test_a_url_that_is_none_is_one_clear_sentence(url):
         Client(url) as client,
     ):
         client.health()
+
+
+def test_a_table_is_sent_listed_and_forgotten(client, db, tmp_path):
+    file = tmp_path / "sales.csv"
+    file.write_text("unique_id,ds,y\n" + "a,2024-01-01,1\n" * 100_000)
+    sent = client.add_dataset(file, {"fill": "zero"})
+    assert (sent["name"], sent["size"], sent["description"]) == ("sales.csv", file.stat().st_size, {"fill": "zero"})
+    assert db.blobs.get(sent["digest"]) == file.read_bytes()
+    left = client.add_dataset(str(file), name="left", in_place=True)
+    assert (left["name"], left["path"], left["digest"]) == ("left", str(file), sent["digest"])
+    assert client.dataset(sent["id"]) == sent
+    assert [found["id"] for found in client.datasets()] == [left["id"], sent["id"]]
+    assert client.datasets(limit=1, offset=2) == []
+    client.remove_dataset(sent["id"])
+    with pytest.raises(NotFound, match="There is no data set 1"):
+        client.dataset(sent["id"])
+
+
+@pytest.mark.parametrize("name", ["absent.csv", "folder.csv", "sales.xlsx"])
+def test_what_cannot_be_sent_is_named(client, tmp_path, name):
+    (tmp_path / "folder.csv").mkdir()
+    with pytest.raises(RequestError, match=name):
+        client.add_dataset(tmp_path / name)

@@ -122,8 +122,9 @@ def _build(data: Traversable, grain: Grain) -> pd.DataFrame:
     table = table.fillna(dict.fromkeys(FUTR, 0.0))
     if "category" in grain.stat:
         table = _named(table, sales, products)
-    table["unique_id"] = table[keys].astype(str).agg("/".join, axis=1) if len(keys) > 1 else table[keys[0]].astype(str)
-    return table.astype({name: str for name in grain.stat})[["unique_id", "ds", "y", *HIST, *FUTR, *grain.stat]]
+    table = table.astype({name: str for name in {*keys, *grain.stat}})
+    table["unique_id"] = table[keys[0]].str.cat(table[keys[1:]], sep="/")
+    return table[["unique_id", "ds", "y", *HIST, *FUTR, *grain.stat]]
 
 
 def _named(table: pd.DataFrame, sales: pd.DataFrame, products: pd.DataFrame) -> pd.DataFrame:

@@ -153,15 +153,15 @@ def _json(text: str | bytes, *where: str) -> Any:
 
     Raises:
         RequestValidationError: It is none; shown like any other request that is none.
-        RequestError: It is not UTF-8, or nested too deeply.
+        HTTPException: It is not UTF-8, is nested too deeply, or has a number of thousands of digits.
     """
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
         found = {"type": "json_invalid", "loc": (*where, error.pos), "msg": "", "ctx": {"error": error.msg}}
         raise RequestValidationError([found]) from None
-    except (UnicodeDecodeError, RecursionError):
-        raise RequestError(f"The {where[-1]} cannot be read; send JSON in UTF-8.") from None
+    except (ValueError, RecursionError):
+        raise HTTPException(400) from None
 
 
 def _file(path: str) -> Path:
