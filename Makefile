@@ -8,7 +8,7 @@ TORCH_INDEX ?=
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-arm test-faults lint format schema litert sshd beds bench-measuring bench-board bench-boards bench-fleet clean
+.PHONY: help demo test test-arm test-faults lint format schema litert sshd beds bench-measuring bench-board bench-boards bench-fleet bench-subset clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 26
@@ -58,6 +58,9 @@ bench-boards: $(VENV)/.dev sshd ## Search on an emulated Arm board and an x86 bo
 
 bench-fleet: $(VENV)/.dev sshd ## Drive 1,000 devices from one controller, 100 of them over real SSH
 	$(BIN)/python -m tests.benchmarks.fleet
+
+bench-subset: $(VENV)/.dev ## Rank architectures on subsets of the series and on all of them: [ROSSMANN=folder]
+	$(if $(ROSSMANN),ROSSMANN="$(abspath $(ROSSMANN))") $(BIN)/python -m tests.benchmarks.subset
 
 clean: ## Remove the virtual environment and what the demo wrote
 	rm -rf $(VENV) $(LITERT) .nas build *.egg-info

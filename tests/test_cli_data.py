@@ -7,7 +7,7 @@ from homes import db, in_process, migrated, settings
 from test_cli import nas
 from test_client import client
 
-from nas.cli import data
+from nas.cli import data, searches
 from nas.store import WorkState, jobs, leases
 
 __all__ = ["client", "db", "in_process", "migrated", "nas", "settings"]
@@ -22,7 +22,8 @@ def service(client, monkeypatch):
         def __exit__(self, *error):
             return None
 
-    monkeypatch.setattr(data, "service", Kept)
+    for module in (data, searches):
+        monkeypatch.setattr(module, "service", Kept)
 
 
 @pytest.fixture
@@ -38,8 +39,11 @@ def test_a_table_is_added_with_what_its_columns_mean(nas, service, file):
     found = json.loads(out)
     assert (code, found["state"], found["path"]) == (0, "queued", None)
     assert found["description"] == {
-        **{"columns": {"unique_id": ["store", "item"], "ds": "day", "y": "y"}, "futr": ["promo"]},
-        **{"open": "open", "available": "stock", "fill": "zero"},
+        "columns": {"unique_id": ["store", "item"], "ds": "day", "y": "y"},
+        "futr": ["promo"],
+        "open": "open",
+        "available": "stock",
+        "fill": "zero",
     }
     _, out, _ = nas("data", "add", file, "--in-place", "--name", "mine")
     assert "data set 2 is mine: nas data show 2 --watch" in out
@@ -80,3 +84,14 @@ def test_wrong_words_are_one_sentence(nas, service, file):
     for words, says in ((("--fill", "mean"), "fill"), (("--open", "y"), "named once"), (("--name", "a/b"), "no name")):
         code, _, err = nas("data", "add", file, *words)
         assert (code, says in err) == (2, True), err
+
+
+def test_a_search_on_a_data_set_says_only_what_is_said(nas, service, client, file):
+    client.add_device({"name": "pi4", "transport": "local"})
+    nas("data", "add", file, "--futr", "promo", "--fill", "zero")
+    words = ("search", "start", "--device", "pi4", "--json")
+    _, out, _ = nas(*words, "--dataset", 1, "--fill", "previous", "--horizon", 7)
+    found = json.loads(out)["request"]["data"]
+    assert (found["dataset"], found["futr"], found["fill"], found["horizon"]) == (1, ["promo"], "previous", 7)
+    code, _, err = nas(*words, "--dataset", 1, "--data", file)
+    assert (code, "name two tables" in err) == (2, True)

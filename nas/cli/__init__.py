@@ -7,7 +7,7 @@ import sys
 import typer
 
 from nas import __version__
-from nas.cli import checks, data, demo, devices, measure, searches
+from nas.cli import checks, data, demo, devices, measure, searches  # noqa: F401 data adds words to `nas data`
 from nas.errors import InputError, NasError, NotFound
 
 app = typer.Typer(
@@ -20,7 +20,7 @@ app.add_typer(searches.app, name="search", help="Start searches and follow them.
 app.add_typer(searches.students, name="student", help="Make packages of trials.")
 app.add_typer(devices.app, name="devices", help="Enrol the devices that measure.")
 app.add_typer(checks.space, name="space", help="Check a search space file.")
-app.add_typer(data.app, name="data", help="Check sales tables and keep them.")
+app.add_typer(checks.data, name="data", help="Check sales tables and keep them.")
 app.command("front")(searches.front)
 app.command("measure")(measure.measure)
 app.command("serve")(checks.serve)

@@ -41,9 +41,17 @@ def add(
     ids = unique_id or ["unique_id"]
     columns = {"unique_id": ids[0] if len(ids) == 1 else ids, "ds": ds, "y": y}
     said: dict[str, Any] = {
-        **({"columns": columns} if columns != {"unique_id": "unique_id", "ds": "ds", "y": "y"} else {}),
-        **{"hist": hist, "futr": futr, "stat": stat, "ignore": ignore, "open": open_, "available": available},
-        **{"holidays": holidays, "timezone": timezone, "freq": freq, "fill": fill},
+        "columns": columns if columns != {"unique_id": "unique_id", "ds": "ds", "y": "y"} else None,
+        "hist": hist,
+        "futr": futr,
+        "stat": stat,
+        "ignore": ignore,
+        "open": open_,
+        "available": available,
+        "holidays": holidays,
+        "timezone": timezone,
+        "freq": freq,
+        "fill": fill,
     }
     description = {key: value for key, value in said.items() if value}
     with service() as client:

@@ -34,6 +34,7 @@ def start(
     device: Annotated[list[str], typer.Option(help="Device to measure on; give it again for several.")],
     space: Annotated[str, typer.Option(help="A built-in space, or a YAML file.")] = "lstm_compact",
     data: Annotated[Path | None, typer.Option(help="CSV or Parquet; default: Complete Journey.")] = None,
+    dataset: Annotated[int | None, typer.Option(help="Number of a data set; `nas data list` shows them.")] = None,
     hist: Annotated[list[str] | None, typer.Option(help="Column known only up to today.")] = None,
     futr: Annotated[list[str] | None, typer.Option(help="Column that is planned ahead.")] = None,
     stat: Annotated[list[str] | None, typer.Option(help="Column that never changes within a series.")] = None,
@@ -66,7 +67,7 @@ def start(
     request: dict[str, Any] = {
         "name": name,
         "space": space if _is_name(space) else SearchSpace.load(Path(space)).to_dict(),
-        "data": _table(data, columns, {"horizon": horizon, "fill": fill, **parts}),
+        "data": _table(data, dataset, columns, {"horizon": horizon, "fill": fill, **parts}),
         "devices": device,
         "constraints": _constraints(constraint or ()),
         "trials": trials,
@@ -214,11 +215,20 @@ def save_package(client: Client, student: int, folder: Path) -> Path:
     return path
 
 
-def _table(data: Path | None, columns: dict[str, list[str]], split: dict[str, Any]) -> dict[str, Any]:
+def _table(
+    data: Path | None, dataset: int | None, columns: dict[str, list[str]], split: dict[str, Any]
+) -> dict[str, Any]:
     """The request's ``data``; a table that lies on this computer is looked at before anything is queued."""
+    if dataset is not None:
+        if data is not None:
+            raise RequestError("--data and --dataset name two tables; give one of them.")
+        said = {key: value for key, value in {**columns, **split}.items() if value}  # the rest as when it was added
+        return {"source": "dataset", "dataset": dataset, **said}
     if data is None:
         if any(columns.values()):
-            raise RequestError("--hist, --futr, --stat and --ignore name columns of a table; give it with --data.")
+            raise RequestError(
+                "--hist, --futr, --stat and --ignore name columns of a table; give it with --data or --dataset."
+            )
         return split
     described = {"source": "table", "path": str(data.expanduser().absolute()), **columns, **split}
     if urlsplit(Settings.from_environment().url).hostname in ("127.0.0.1", "localhost", "::1"):

@@ -82,4 +82,5 @@ def _allocate(weights: NDArray[np.float64], sizes: NDArray[np.int64], n: int) ->
     whole = np.floor(quota).astype(np.int64)
     remainders = np.argsort(whole - quota, kind="stable")
     whole[remainders[: left - int(whole.sum())]] += 1
-    return counts + whole
+    counts += whole
+    return counts

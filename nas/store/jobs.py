@@ -28,9 +28,7 @@ class JobChanges(TypedDict, total=False):
 
 
 @retried
-def create(
-    db: Database, kind: str, *, search_id: int | None = None, trial: int | None = None, request: Json
-) -> Job:
+def create(db: Database, kind: str, *, search_id: int | None = None, trial: int | None = None, request: Json) -> Job:
     """Queue a new job, for one trial or for none.
 
     Raises:
@@ -46,7 +44,8 @@ def create(
 def add(connection: Connection, kind: str, **values: Any) -> int:
     """Queue a new job inside a transaction, and return its number."""
     row = insert(_table).values(kind=kind, state=WorkState.queued, progress={}, created_at=tables.now(), **values)
-    return connection.execute(row.returning(_table.c.id)).scalar_one()
+    id_: int = connection.execute(row.returning(_table.c.id)).scalar_one()
+    return id_
 
 
 @retried

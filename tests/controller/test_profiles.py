@@ -58,7 +58,7 @@ def test_a_file_that_changed_or_went_is_refused(settings, db, file):
     with pytest.raises(DataError, match=r"sales\.csv has changed since it was added as data set 1; add it again"):
         look(settings, db, added)
     file.unlink()
-    with pytest.raises(DataError, match="no longer at .*put the file back"):
+    with pytest.raises(DataError, match=r"no longer at .*put the file back"):
         look(settings, db, added)
 
 

@@ -1,4 +1,4 @@
-"""Complete Journey's grains, built from a few baskets that are written out here; test_sources.py reads the real ones."""
+"""Complete Journey's grains, built from a few baskets that are written out here."""
 
 import pandas as pd
 import pytest
@@ -27,9 +27,7 @@ PROMOTIONS = [
     (1, 20, 10, "7", "0"),
     (3, 20, 10, "0", "D"),
 ]
-SMALL = {
-    name: Grain(grain.keys, 0, grain.stat) for name, grain in complete_journey.GRAINS.items()
-}
+SMALL = {name: Grain(grain.keys, 0, grain.stat) for name, grain in complete_journey.GRAINS.items()}
 
 
 @pytest.fixture

@@ -118,5 +118,5 @@ def test_a_file_that_is_no_table_is_one_sentence(folder, content):
 def test_a_day_that_is_no_date_is_named_with_its_row(tmp_path):
     train(1).astype({"Date": str}).replace({"Date": {"2014-01-03": "someday"}}).to_csv(tmp_path / "train.csv")
     STORES.to_csv(tmp_path / "store.csv", index=False)
-    with pytest.raises(DataError, match="row 4, column Date of train .*'someday' is no date"):
+    with pytest.raises(DataError, match=r"row 4, column Date of train .*'someday' is no date"):
         load(tmp_path)

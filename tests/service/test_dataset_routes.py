@@ -178,10 +178,7 @@ def test_what_is_said_of_a_table_is_checked_before_it_is_stored(http, db, query,
 
 
 def test_everything_about_columns_can_be_said(http):
-    whole = {
-        **SAID,
-        **{"hist": ["price"], "stat": ["region"], "ignore": ["note"], "open": "open", "available": "stock"},
-        **{"holidays": "DE", "timezone": "Europe/Berlin", "freq": "hourly"},
-    }
+    known = {"hist": ["price"], "stat": ["region"], "ignore": ["note"], "open": "open", "available": "stock"}
+    whole = SAID | known | {"holidays": "DE", "timezone": "Europe/Berlin", "freq": "hourly"}
     assert set(whole) == set(DESCRIBED)
     assert upload(http, description=json.dumps(whole)).json()["description"] == whole

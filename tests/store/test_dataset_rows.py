@@ -1,4 +1,5 @@
 import hashlib
+from contextlib import suppress
 
 import pytest
 
@@ -107,9 +108,7 @@ def test_an_upload_whose_file_was_removed_meanwhile_is_refused(db):
     added = upload(db)
     datasets.remove(db, added.id)
     with pytest.raises(NotFound):
-        datasets.create(
-            db, name="a", format_="csv", digest=added.digest, size=added.size, path=None, description={}
-        )
+        datasets.create(db, name="a", format_="csv", digest=added.digest, size=added.size, path=None, description={})
 
 
 class TestReceiving:
@@ -123,7 +122,7 @@ class TestReceiving:
         assert digest_of(db.blobs.path(sha)) == (sha, len(CONTENT))
 
     def test_what_breaks_off_leaves_nothing(self, db):
-        with pytest.raises(KeyError), db.blobs.receive() as incoming:
+        with suppress(KeyError), db.blobs.receive() as incoming:
             incoming.write(b"half")
             raise KeyError
         assert [path for path in db.blobs.folder.rglob("*") if path.is_file()] == []
@@ -143,5 +142,5 @@ class TestReceiving:
 
     def test_a_disk_that_refuses_is_one_sentence(self, db, tmp_path):
         db.blobs.folder.parent.joinpath("blobs").write_bytes(b"a file in its place")
-        with pytest.raises(ControllerFault, match="could not be stored in .*make room"), db.blobs.receive():
+        with pytest.raises(ControllerFault, match=r"could not be stored in .*make room"), db.blobs.receive():
             pass

@@ -122,7 +122,7 @@ def _build(data: Traversable, grain: Grain) -> pd.DataFrame:
     table = table.fillna(dict.fromkeys(FUTR, 0.0))
     if "category" in grain.stat:
         table = _named(table, sales, products)
-    table = table.astype({name: str for name in {*keys, *grain.stat}})
+    table = table.astype(dict.fromkeys({*keys, *grain.stat}, str))
     table["unique_id"] = table[keys[0]].str.cat(table[keys[1:]], sep="/")
     return table[["unique_id", "ds", "y", *HIST, *FUTR, *grain.stat]]
 

@@ -12,9 +12,9 @@ has to know:
 
 from __future__ import annotations
 
+from math import ceil
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from nas.data.long_table import LongTable
@@ -98,13 +98,15 @@ def _dates(folder: Path, column: pd.Series[str]) -> pd.Series[pd.Timestamp]:
 def _complete(days: pd.DataFrame) -> pd.DataFrame:
     """The rows of stores with every day of the span."""
     span = (days["Date"].max() - days["Date"].min()).days + 1
-    return days[days.groupby("Store")["Date"].transform("nunique") == span]
+    complete: pd.DataFrame = days.loc[days.groupby("Store")["Date"].transform("nunique") == span]
+    return complete
 
 
 def _described(stores: pd.DataFrame) -> pd.DataFrame:
     """The stores with their fifth of the distances to a competitor."""
-    fifth = np.ceil(stores["CompetitionDistance"].rank(method="max", pct=True) * 5)
-    return stores.assign(competition=fifth.map("{:.0f}".format, na_action="ignore").fillna("unknown"))
+    share = stores["CompetitionDistance"].rank(method="max", pct=True)
+    fifth = share.map(lambda part: f"{ceil(part * 5)}", na_action="ignore").fillna("unknown")
+    return stores.assign(competition=fifth)
 
 
 def _mailed(days: pd.DataFrame) -> pd.Series[int]:
@@ -116,4 +118,5 @@ def _mailed(days: pd.DataFrame) -> pd.Series[int]:
     started = {text: {MONTHS.index(month) + 1 for month in filter(None, text.split(","))} for text in months.unique()}
     pairs = pd.MultiIndex.from_arrays([months, days["Date"].dt.month])
     anew = pairs.isin([(text, month) for text, numbers in started.items() for month in numbers])
-    return ((days["Promo2"] == 1) & (week >= since) & anew).astype("int8")
+    mailed: pd.Series[int] = ((days["Promo2"] == 1) & (week >= since) & anew).astype("int8")
+    return mailed

@@ -122,8 +122,8 @@ def _season(times: pd.DatetimeIndex, frequency: FrequencyName) -> NDArray[np.flo
     year: NDArray[np.float64] = 1 + YEAR_SWING * np.sin(2 * np.pi * times.day_of_year.to_numpy() / 365.25)
     if frequency == "weekly":
         return year
-    day = year * np.array(WEEKDAYS)[times.day_of_week]
-    return day * np.array(HOURS)[times.hour] if frequency == "hourly" else day
+    year *= np.array(WEEKDAYS)[times.day_of_week]
+    return year * np.array(HOURS)[times.hour] if frequency == "hourly" else year
 
 
 def _open(times: pd.DatetimeIndex, frequency: FrequencyName) -> NDArray[np.float64]:

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -88,10 +89,11 @@ async def add_dataset(
         digest, size = await _receive(db.blobs, request, limit)
     else:
         raise HTTPException(
-            415, f"The body is {kind or 'of no said type'}, expected {', '.join(FORMATS)} or application/json with a path"
+            415,
+            f"The body is {kind or 'of no said type'}, expected {', '.join(FORMATS)} or application/json with a path",
         )
-    values = {"name": name, "format_": format_, "digest": digest, "size": size, "path": path, "description": described}
-    dataset = await run_in_threadpool(datasets.create, db, **values)
+    add = partial(datasets.create, db, name=name, format_=format_, digest=digest, size=size, path=path)
+    dataset = await run_in_threadpool(add, description=described)
     response.headers["Location"] = f"/api/v1/datasets/{dataset.id}"
     return DatasetView.of(*await run_in_threadpool(datasets.get, db, dataset.id))
 
@@ -184,10 +186,11 @@ def _description(values: Any) -> dict[str, Any]:
         RequestError: It is no JSON object, or what it says makes no sense.
     """
     if not isinstance(values, Mapping):
-        raise RequestError("The description is no JSON object; send one such as {\"futr\": [\"promo\"]}.")
+        raise RequestError('The description is no JSON object; send one such as {"futr": ["promo"]}.')
     if unknown := sorted(set(map(str, values)) - set(DESCRIBED)):
         raise RequestError(
-            f"The description has {', '.join(unknown)[:200]}, expected only {', '.join(DESCRIBED)}; correct or remove it."
+            f"The description has {', '.join(unknown)[:200]}, expected only {', '.join(DESCRIBED)}; "
+            "correct or remove it."
         )
     spec = DataSpec.checked({**cast("Mapping[str, Any]", values), "source": "dataset", "dataset": 1})
     return spec.model_dump(mode="json", exclude_unset=True, exclude={"source", "dataset"})

@@ -19,8 +19,9 @@ router = APIRouter(prefix="/searches", tags=["searches"])
 
 @router.post("", status_code=status.HTTP_201_CREATED, responses=responses(400, 422))
 def start_search(db: Db, request: SearchRequest, response: Response) -> SearchView:
-    """Queue a search; the space is resolved now, so that later changes of its file do not matter; what a data
-    set was said to be holds where the request does not say otherwise.
+    """Queue a search; the space is resolved now, so that later changes of its file do not matter.
+
+    What was said of a data set when it was added holds where the request does not say otherwise.
     """
     request = request.model_copy(update={"data": _described(db, request.data)})
     space = _resolve(request.space)
