@@ -22,8 +22,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
-from benchmarks.report import Figure, write
 
+from benchmarks.report import Figure, write
 from nas.architecture import Architecture
 from nas.data.load import load_panel
 from nas.data.panel import Panel
@@ -114,8 +114,8 @@ def main() -> None:
     panel = whole()
     source = "Rossmann" if os.environ.get("ROSSMANN") else "Complete Journey's products"
     introduction = (
-        f"{size} architectures on {source} ({len(panel.ids)} series, {panel.steps} days), {BUDGET.max_epochs} epochs of "
-        f"{BUDGET.steps_per_epoch} steps each, on all series (two seeds, mean) and on subsets (`nas/data/subset.py`). "
+        f"{size} architectures on {source} ({len(panel.ids)} series, {panel.steps} days), {BUDGET.max_epochs} epochs "
+        f"of {BUDGET.steps_per_epoch} steps each, on all series (two seeds, mean) and on subsets (`nas/data/subset.py`). "
         "Ranked by the validation WAPE of the series that were trained on."
     )
     write("subset", introduction, figures(found, truth))
