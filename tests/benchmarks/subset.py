@@ -115,8 +115,8 @@ def main() -> None:
     source = "Rossmann" if os.environ.get("ROSSMANN") else "Complete Journey's products"
     introduction = (
         f"{size} architectures on {source} ({len(panel.ids)} series, {panel.steps} days), {BUDGET.max_epochs} epochs "
-        f"of {BUDGET.steps_per_epoch} steps each, on all series (two seeds, mean) and on subsets (`nas/data/subset.py`). "
-        "Ranked by the validation WAPE of the series that were trained on."
+        f"of {BUDGET.steps_per_epoch} steps each, on all series (two seeds, mean) and on subsets "
+        "(`nas/data/subset.py`). Ranked by the validation WAPE of the series that were trained on."
     )
     write("subset", introduction, figures(found, truth))
 

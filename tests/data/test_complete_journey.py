@@ -23,7 +23,7 @@ BASKETS = [
 ]
 PROMOTIONS = [
     (1, 10, 10, "5", "0"),
-    (1, 10, 10, "0", "A"),  # a second place in the same store
+    (1, 10, 10, "9", "A"),  # a second place in the same store
     (1, 20, 10, "7", "0"),
     (3, 20, 10, "0", "D"),
 ]

@@ -50,13 +50,13 @@ def test_a_stratum_that_is_full_leaves_its_places_to_the_others():
     totals = np.append(np.full(10, 1e6), np.full(90, 1.0))  # the first decile sells all but nothing
     chosen = choose(totals, np.zeros(100), 40, "stratified")
     assert set(range(10)) <= set(chosen.tolist())
-    assert len(chosen) == 40
+    assert len(set(chosen.tolist())) == 40
 
 
 def test_series_of_equal_volume_are_told_apart_by_their_zeros():
-    zeros = np.tile([0.1, 0.9], 50)
-    chosen = choose(np.ones(100), zeros, 20, "stratified")
-    assert np.bincount(chosen % 2).tolist() == [10, 10]
+    slow = np.isin(np.arange(100) % 10, (0, 2, 5, 7, 9))  # the places that an even spread would hit, and some more
+    chosen = choose(np.ones(100), np.where(slow, 0.9, 0.1), 20, "stratified")
+    assert slow[chosen].sum() == 10
 
 
 def test_shelves_that_sold_nothing_can_be_chosen_from_too():
