@@ -8,7 +8,7 @@ TORCH_INDEX ?=
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-arm test-faults lint format schema litert sshd beds bench-measuring bench-board bench-boards bench-fleet bench-data clean
+.PHONY: help demo test test-arm test-faults lint format schema litert sshd beds bench-measuring bench-board bench-boards bench-fleet bench-data bench-subset clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 26
@@ -61,6 +61,9 @@ bench-fleet: $(VENV)/.dev sshd ## Drive 1,000 devices from one controller, 100 o
 
 bench-data: $(VENV)/.dev ## Check a sales table of 44 million rows
 	$(BIN)/python -m tests.benchmarks.data
+
+bench-subset: $(VENV)/.dev ## Rank architectures on subsets of the series and on all of them: [ROSSMANN=folder]
+	$(if $(ROSSMANN),ROSSMANN="$(abspath $(ROSSMANN))") $(BIN)/python -m tests.benchmarks.subset
 
 clean: ## Remove the virtual environment and what the demo wrote
 	rm -rf $(VENV) $(LITERT) .nas build *.egg-info

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
+from os import PathLike
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 from urllib.parse import quote
 
 import httpx
@@ -12,6 +15,7 @@ import httpx
 from nas import errors
 
 Json = dict[str, Any]
+_KINDS = {".csv": "text/csv", ".parquet": "application/vnd.apache.parquet"}
 _TIMEOUT = httpx.Timeout(60.0, connect=5.0)
 
 
@@ -91,6 +95,51 @@ class Client:
     def trial(self, search: int, number: int) -> Json:
         """One trial."""
         return self._json("GET", f"/api/v1/searches/{search}/trials/{number}")
+
+    def add_dataset(
+        self,
+        path: str | PathLike[str],
+        description: Mapping[str, Any] | None = None,
+        *,
+        name: str | None = None,
+        in_place: bool = False,
+    ) -> Json:
+        """Add a sales table, ``.csv`` or ``.parquet``, and queue the look at it.
+
+        Args:
+            path: The file here; it is sent piece by piece.
+            description: What its columns mean, as under a search's ``data``.
+            name: What to call it; by default the name of the file.
+            in_place: The file lies on the service's computer and stays there: only its path is sent.
+
+        Raises:
+            RequestError: The file cannot be read, or is neither CSV nor Parquet.
+        """
+        file = Path(path).expanduser().absolute()
+        if in_place:
+            whole = {"path": str(file), "name": name, "description": dict(description or {})}
+            return self._json("POST", "/api/v1/datasets", whole)
+        kind = _KINDS.get(file.suffix.lower())
+        if kind is None:
+            raise errors.RequestError(f"{file} is neither .csv nor .parquet; give a table in one of these two formats.")
+        query = {"name": name or file.name[-60:], "description": json.dumps(dict(description or {}))}
+        try:
+            with file.open("rb") as content:
+                return self._upload("/api/v1/datasets", content, kind, query)
+        except OSError as error:
+            raise errors.RequestError(f"{file} cannot be read: {error.strerror}; give the path of a table.") from error
+
+    def datasets(self, *, limit: int = 50, offset: int = 0) -> list[Json]:
+        """Data sets, newest first, without their profiles."""
+        return self._list("/api/v1/datasets", limit=limit, offset=offset)
+
+    def dataset(self, dataset: int) -> Json:
+        """One data set with its ``profile``, once that is completed."""
+        return self._json("GET", f"/api/v1/datasets/{dataset}")
+
+    def remove_dataset(self, dataset: int) -> None:
+        """Forget a data set that nothing unfinished needs."""
+        self._send("DELETE", f"/api/v1/datasets/{dataset}")
 
     def add_device(self, device: Mapping[str, Any]) -> Json:
         """Enrol a device: ``name``, ``transport`` and what the transport needs."""
@@ -185,6 +234,10 @@ class Client:
         found: Json = self._send(method, path, body).json()
         return found
 
+    def _upload(self, path: str, content: BinaryIO, kind: str, query: Mapping[str, str]) -> Json:
+        found: Json = self._send("POST", path, query=query, file=(content, kind)).json()
+        return found
+
     def _list(self, path: str, **query: str | int) -> list[Json]:
         found: list[Json] = self._send("GET", path, query=query).json()
         return found
@@ -195,9 +248,11 @@ class Client:
         path: str,
         body: Mapping[str, Any] | None = None,
         query: Mapping[str, str | int] | None = None,
+        file: tuple[BinaryIO, str] | None = None,
     ) -> httpx.Response:
+        content, headers = (file[0], {"Content-Type": file[1]}) if file else (None, None)
         try:
-            response = self._http.request(method, path, json=body, params=query)
+            response = self._http.request(method, path, json=body, params=query, content=content, headers=headers)
         except httpx.TimeoutException as error:
             raise errors.ControllerFault(
                 f"The service at {self.url} did not answer in time; look at its log."

@@ -75,7 +75,7 @@ class DataSpec(_Frozen):
 
     source: Literal["complete_journey", "rossmann", "table", "dataset", "synthetic"] = "complete_journey"
     path: str | None = Field(None, description="CSV or Parquet file, with source `table`; Rossmann's folder.")
-    dataset: int | None = Field(None, ge=1, description="Number of an uploaded table, with source `dataset`.")
+    dataset: int | None = Field(None, ge=1, lt=2**31, description="Number of an uploaded table, with source `dataset`.")
     grain: Literal["category", "store_department", "product"] = Field(
         "category", description="What one series of Complete Journey is."
     )

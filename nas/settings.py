@@ -21,6 +21,7 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address that `nas serve` binds; only loopback is allowed.")
     port: int = Field(8765, ge=0, le=65535, description="Port that `nas serve` binds.")
     url: str = Field("http://127.0.0.1:8765", description="Service that the command line talks to.")
+    upload_mb: int = Field(4096, ge=1, description="Largest sales table that may be uploaded, in MB (10^6 bytes).")
     cluster: str = Field("", description="Dask scheduler for training (tls://…); empty starts a local cluster.")
     cluster_insecure: bool = Field(False, description="1 allows a plain tcp:// scheduler off loopback.")
     train_workers: int = Field(2, ge=1, description="Trainings at a time on the local cluster, one thread each.")

@@ -45,8 +45,21 @@ class InProcess(httpx.BaseTransport):
         self._asgi, self._portal = httpx.ASGITransport(app, raise_app_exceptions=False), portal
 
     def handle_request(self, request):
+        if not isinstance(request.stream, httpx.AsyncByteStream):
+            request.stream = InPieces(request.stream)
         return self._portal.call(self._ask, request)
 
     async def _ask(self, request):
         answer = await self._asgi.handle_async_request(request)
         return httpx.Response(answer.status_code, headers=answer.headers, content=await answer.aread())
+
+
+class InPieces(httpx.AsyncByteStream):
+    """A file that is sent piece by piece."""
+
+    def __init__(self, pieces):
+        self._pieces = pieces
+
+    async def __aiter__(self):
+        for piece in self._pieces:
+            yield piece

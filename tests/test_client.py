@@ -91,7 +91,7 @@ def test_trials_come_page_by_page_and_all_of_them(client, db):
         (lambda c: c.start_search({"devices": ["nobody"]}), RequestError, "There is no device nobody"),
         (lambda c: c.searches(limit=0), RequestError, "limit: it should be greater than or equal to 1"),
         (lambda c: list(c.trials(99)), NotFound, "There is no search 99"),
-        (lambda c: c.package(3), NotFound, "There is no student job 3"),
+        (lambda c: c.package(3), NotFound, "There is no student 3"),
     ],
 )
 def test_a_problem_becomes_the_error_that_it_was(client, ask, kind, sentence):
@@ -177,3 +177,26 @@ def test_a_url_that_is_none_is_one_clear_sentence(url):
         Client(url) as client,
     ):
         client.health()
+
+
+def test_a_table_is_sent_listed_and_forgotten(client, db, tmp_path):
+    file = tmp_path / "sales.csv"
+    file.write_text("unique_id,ds,y\n" + "a,2024-01-01,1\n" * 100_000)
+    sent = client.add_dataset(file, {"fill": "zero"})
+    assert (sent["name"], sent["size"], sent["description"]) == ("sales.csv", file.stat().st_size, {"fill": "zero"})
+    assert db.blobs.get(sent["digest"]) == file.read_bytes()
+    left = client.add_dataset(str(file), name="left", in_place=True)
+    assert (left["name"], left["path"], left["digest"]) == ("left", str(file), sent["digest"])
+    assert client.dataset(sent["id"]) == sent
+    assert [found["id"] for found in client.datasets()] == [left["id"], sent["id"]]
+    assert client.datasets(limit=1, offset=2) == []
+    client.remove_dataset(sent["id"])
+    with pytest.raises(NotFound, match="There is no data set 1"):
+        client.dataset(sent["id"])
+
+
+@pytest.mark.parametrize("name", ["absent.csv", "folder.csv", "sales.xlsx"])
+def test_what_cannot_be_sent_is_named(client, tmp_path, name):
+    (tmp_path / "folder.csv").mkdir()
+    with pytest.raises(RequestError, match=name):
+        client.add_dataset(tmp_path / name)

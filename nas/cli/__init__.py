@@ -7,7 +7,7 @@ import sys
 import typer
 
 from nas import __version__
-from nas.cli import checks, demo, devices, measure, reports, searches, teachers
+from nas.cli import checks, data, demo, devices, measure, reports, searches, teachers  # noqa: F401 data adds words
 from nas.errors import InputError, NasError, NotFound
 
 app = typer.Typer(
@@ -21,7 +21,7 @@ app.add_typer(searches.students, name="student", help="Make packages of trials."
 app.add_typer(teachers.app, name="teacher", help="Train or import teachers for students.")
 app.add_typer(devices.app, name="devices", help="Enrol the devices that measure.")
 app.add_typer(checks.space, name="space", help="Check a search space file.")
-app.add_typer(checks.data, name="data", help="Check a sales table.")
+app.add_typer(checks.data, name="data", help="Check sales tables and keep them.")
 app.command("front")(searches.front)
 app.command("report")(reports.report)
 app.command("measure")(measure.measure)

@@ -33,6 +33,7 @@ def start(
     device: Annotated[list[str], typer.Option(help="Device to measure on; give it again for several.")],
     space: Annotated[str, typer.Option(help="A built-in space, or a YAML file.")] = "lstm_compact",
     data: Annotated[Path | None, typer.Option(help="CSV or Parquet; default: Complete Journey.")] = None,
+    dataset: Annotated[int | None, typer.Option(help="Number of a data set; `nas data list` shows them.")] = None,
     unique_id: table.UniqueId = None,
     ds: table.Ds = "ds",
     y: table.Y = "y",
@@ -79,7 +80,7 @@ def start(
     request: dict[str, Any] = {
         "name": name,
         "space": space if _is_name(space) else SearchSpace.load(Path(space)).to_dict(),
-        "data": _table(data, asked),
+        "data": _table(data, dataset, asked),
         "devices": device,
         "constraints": _constraints(constraint or ()),
         "trials": trials,
@@ -245,13 +246,17 @@ def save_package(client: Client, student: int, folder: Path) -> Path:
     return path
 
 
-def _table(data: Path | None, asked: dict[str, Any]) -> dict[str, Any]:
+def _table(data: Path | None, dataset: int | None, asked: dict[str, Any]) -> dict[str, Any]:
     """The request's ``data``; a table that lies on this computer is looked at before anything is queued."""
+    if dataset is not None:
+        if data is not None:
+            raise RequestError("--data and --dataset name two tables; give one of them.")
+        return {"source": "dataset", "dataset": dataset, **asked}  # the rest as when it was added
     if data is None:
         if {"columns", "hist", "futr", "stat", "ignore", "open", "available"} & asked.keys():
             raise RequestError(
                 "--unique-id, --ds, --y, --hist, --futr, --stat, --ignore, --open and --available name columns of a "
-                "table; give it with --data."
+                "table; give it with --data or --dataset."
             )
         return asked
     found = {"source": "table", "path": str(data.expanduser().absolute()), **asked}

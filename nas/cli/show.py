@@ -82,6 +82,14 @@ def follow_student(client: Client, student: int) -> Json:
             time.sleep(POLL_S)
 
 
+def follow_dataset(client: Client, dataset: int) -> Json:
+    """Wait until a controller has looked at a data set."""
+    with console.status("waiting for a controller"):
+        while (found := client.dataset(dataset))["state"] not in FINISHED:
+            time.sleep(POLL_S)
+    return found
+
+
 def progress(search: Json) -> Table:
     """How far a search is, as a small grid."""
     done = search["progress"]

@@ -1,4 +1,4 @@
-"""The controller: claims searches, students and teachers, carries them out, and gives them back.
+"""The controller: claims searches and jobs, carries them out, and gives them back.
 
 Started by ``nas serve``, or alone and several times against one database; a lease says whose
 work is whose, and whose turn it is on a device.

@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 
 from nas.cluster import Cluster
+from nas.controller.profiles import carry_out_profile
 from nas.controller.roster import Roster
 from nas.controller.watch import Watch
 from nas.controller.work import Interrupted, Place, alone, carry_out_search, carry_out_student, carry_out_teacher
@@ -69,6 +70,8 @@ class Controller:
         try:
             if isinstance(work, Search):
                 end = carry_out_search(place, work, heartbeat)
+            elif work.kind == "profile":
+                end = carry_out_profile(self._settings, self._db, work)
             else:
                 end = (carry_out_teacher if work.kind == "teacher" else carry_out_student)(place, work)
         except Interrupted as stop:

@@ -20,6 +20,7 @@ from nas.controller.watch import AT_A_TIME
 from nas.data.load import load_panel
 from nas.data.panel import Panel
 from nas.data.slices import require_slices
+from nas.data.sources import dataset
 from nas.data.split import Split
 from nas.devices import host_lock
 from nas.devices.fleet import Fleet
@@ -35,7 +36,7 @@ from nas.search.trainer import ClusterTrainer
 from nas.search.workshop import Workshop
 from nas.settings import Settings
 from nas.space import SearchSpace
-from nas.store import devices, jobs, searches, trials
+from nas.store import datasets, devices, jobs, searches, trials
 from nas.store.database import Database
 from nas.store.leases import Heartbeat
 from nas.store.rows import Job, Search
@@ -72,7 +73,10 @@ class Place:
         """The panel of a request."""
         if self._panel is None or self._panel[0] != spec:
             self.cluster.forget()
-            self._panel = (spec, load_panel(spec, self.settings.folder / "cache"))
+            cache = self.settings.folder / "cache"
+            if spec.dataset is not None:
+                dataset.fetch(datasets.get(self.db, spec.dataset)[0], self.db.blobs, cache)
+            self._panel = (spec, load_panel(spec, cache))
         return self._panel[1]
 
     def greet(self, names: Sequence[str]) -> bool:

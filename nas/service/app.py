@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from nas import __version__
 from nas.service import problems
 from nas.service.local_only import LocalOnly
-from nas.service.routes import devices, health, searches, spaces, students, teachers
+from nas.service.routes import datasets, devices, health, searches, spaces, students, teachers
 from nas.settings import Settings
 from nas.store import open_database
 
@@ -37,10 +37,11 @@ def create_app(settings: Settings) -> FastAPI:
         responses=problems.responses(403, 500),
     )
     app.state.database = database
+    app.state.upload_bytes = settings.upload_mb * 1_000_000
     app.add_middleware(LocalOnly)
     problems.install(app)
     app.include_router(health.router)
-    for resource in (searches, students, teachers, devices, spaces):
+    for resource in (searches, students, teachers, datasets, devices, spaces):
         app.include_router(resource.router, prefix="/api/v1")
     return app
 

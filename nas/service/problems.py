@@ -118,6 +118,10 @@ def _describe(request: Request, error: HTTPException) -> tuple[str, str]:
             return "MethodNotAllowed", f"{request.method} is not possible at {request.url.path}; use {allowed}."
         case 400:
             return "MalformedJson", "The body cannot be read; send JSON in UTF-8."
+        case 413:
+            return "TooLarge", f"{error.detail}."
+        case 415:
+            return "UnsupportedMediaType", f"{error.detail}."
         case _:
             return "HttpError", f"{error.detail}."
 

@@ -1,11 +1,11 @@
-"""What the service shows of searches, trials, fronts and students."""
+"""What the service shows of searches, trials, fronts, students and data sets."""
 
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from nas.store import Job, Search, TrialStage, WorkState
+from nas.store import Dataset, Job, Search, TrialStage, WorkState
 
 _OPEN = (TrialStage.proposed, TrialStage.measured, TrialStage.trained)
 
@@ -181,6 +181,44 @@ class TeacherView(_View):
         asked = {"kind": job.request["kind"], "search": job.search_id}
         fields = {name: getattr(job, name) for name in cls.model_fields if hasattr(job, name)}
         return cls(**{**fields, **asked})
+
+
+class DatasetSummary(_View):
+    """One sales table in a list."""
+
+    id: int = Field(examples=[3])
+    name: str = Field(examples=["sales.csv"])
+    format: Literal["csv", "parquet"]
+    digest: str = Field(description="SHA-256 of the file.")
+    size: int = Field(description="Bytes.")
+    path: str | None = Field(description="Where it lies on this computer; null: it was uploaded.")
+    state: WorkState = Field(description="Of the look at it: a search may be started before that is completed.")
+    reason: str | None = Field(description="Why it cannot be used.")
+    created_at: datetime
+
+    @classmethod
+    def of(cls, dataset: Dataset, job: Job) -> Self:
+        """Show one row, and how far the look at it is."""
+        return cls(**_dataset(dataset, job))
+
+
+class DatasetView(DatasetSummary):
+    """One sales table: what its columns mean, what is in it and what is wrong with it."""
+
+    description: dict[str, Any] = Field(description="What its columns mean: the defaults of a search's `data`.")
+    profile: dict[str, Any] | None = Field(
+        description="What is in it, and under `problems` what is wrong with it by row and column; once completed."
+    )
+
+    @classmethod
+    def of(cls, dataset: Dataset, job: Job) -> Self:
+        """Show one row, and what was found in it."""
+        return cls(**_dataset(dataset, job), description=dataset.description, profile=job.result)
+
+
+def _dataset(dataset: Dataset, job: Job) -> dict[str, Any]:
+    own = {name: getattr(dataset, name) for name in DatasetSummary.model_fields if hasattr(dataset, name)}
+    return {**own, "state": job.state, "reason": job.reason}
 
 
 def _head(search: Search) -> dict[str, Any]:

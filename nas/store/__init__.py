@@ -1,4 +1,4 @@
-"""What is remembered: searches, trials, devices, jobs, cached measurements and blobs.
+"""What is remembered: searches, trials, devices, data sets, jobs, cached measurements and blobs.
 
 The only importer of sqlalchemy. Functions take a ``Database`` and return frozen dataclasses::
 
@@ -9,11 +9,11 @@ The only importer of sqlalchemy. Functions take a ``Database`` and return frozen
         trials.create(db, work.id, 0, token=work.token, architecture={...})
 """
 
-from nas.store import attempts, devices, health, jobs, leases, measurements, searches, trials, waiting
+from nas.store import attempts, datasets, devices, health, jobs, leases, measurements, searches, trials, waiting
 from nas.store.blobs import Blobs
 from nas.store.database import Database, listen, open_database
 from nas.store.device_leases import DeviceLeases
-from nas.store.rows import Attempt, Device, Job, Search, Trial
+from nas.store.rows import Attempt, Dataset, Device, Job, Search, Trial
 from nas.store.states import AttemptState, DeviceState, TrialStage, WorkState
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "AttemptState",
     "Blobs",
     "Database",
+    "Dataset",
     "Device",
     "DeviceLeases",
     "DeviceState",
@@ -30,6 +31,7 @@ __all__ = [
     "TrialStage",
     "WorkState",
     "attempts",
+    "datasets",
     "devices",
     "health",
     "jobs",

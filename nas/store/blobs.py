@@ -1,4 +1,4 @@
-"""Files named by their content: trained weights, packages, models."""
+"""Files named by their content: trained weights, packages, models, sales tables."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import hashlib
 import os
 import re
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO, cast
 
-from nas.errors import ControllerFault, NotFound
+from nas.errors import ControllerFault, NotFound, RequestError
 
 _SHA = re.compile(r"[0-9a-f]{64}")
 
@@ -31,7 +34,7 @@ class Blobs:
             ControllerFault: The disk refuses, for example because it is full.
         """
         sha = hashlib.sha256(content).hexdigest()
-        place = self._place(sha)
+        place = self.place(sha)
         # A copy that went bad (cut short by a broken disk) is healed by the next put.
         if not _holds(place, sha):
             try:
@@ -42,6 +45,32 @@ class Blobs:
                     "make room or check the folder's permissions."
                 ) from error
         return sha
+
+    @contextmanager
+    def receive(self) -> Iterator[Incoming]:
+        """Store what comes piece by piece, and is never whole in memory.
+
+        Nothing is left of it unless ``keep`` was called before the context ends.
+
+        Raises:
+            ControllerFault: The disk refuses, for example because it is full.
+        """
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=self.folder, prefix=".new-", delete=False) as file:
+                try:
+                    yield Incoming(self, cast("BinaryIO", file))
+                finally:
+                    Path(file.name).unlink(missing_ok=True)
+        except OSError as error:
+            raise ControllerFault(
+                f"What was sent could not be stored in {self.folder}: {error.strerror}; "
+                "make room or check the folder's permissions."
+            ) from error
+
+    def drop(self, sha: str) -> None:
+        """Delete a blob that nothing names any more; one that is not there is fine."""
+        self.place(sha).unlink(missing_ok=True)
 
     def get(self, sha: str) -> bytes:
         """Read a blob and verify it.
@@ -64,12 +93,55 @@ class Blobs:
         Raises:
             NotFound: There is no such blob, or ``sha`` is no SHA-256.
         """
-        if not _SHA.fullmatch(sha) or not self._place(sha).is_file():
+        if not _SHA.fullmatch(sha) or not self.place(sha).is_file():
             raise NotFound(f"There is no stored file {sha[:12]!r}…; it was deleted, or NAS_HOME is another folder now.")
-        return self._place(sha)
+        return self.place(sha)
 
-    def _place(self, sha: str) -> Path:
+    def place(self, sha: str) -> Path:
+        """Where a blob of this name lies, or would lie."""
         return self.folder / sha[:2] / sha[2:]
+
+
+class Incoming:
+    """A blob on its way in; see :meth:`Blobs.receive`.
+
+    Attributes:
+        size: Bytes so far.
+    """
+
+    def __init__(self, blobs: Blobs, file: BinaryIO) -> None:
+        self._blobs, self._file, self._sha = blobs, file, hashlib.sha256()
+        self.size = 0
+
+    def write(self, piece: bytes) -> None:
+        """Add the next piece."""
+        self._file.write(piece)
+        self._sha.update(piece)
+        self.size += len(piece)
+
+    def keep(self) -> str:
+        """Make it a blob and return its SHA-256."""
+        sha = self._sha.hexdigest()
+        place = self._blobs.place(sha)
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        Path(self._file.name).replace(place)  # over one that is there already: the same bytes, or a damaged copy
+        _sync_folder(place.parent)
+        return sha
+
+
+def digest_of(path: Path) -> tuple[str, int]:
+    """SHA-256 and size of a file, read piece by piece.
+
+    Raises:
+        RequestError: It cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest(), file.tell()
+    except OSError as error:
+        raise RequestError(f"{path} cannot be read: {error.strerror}; check its permissions.") from error
 
 
 def _holds(place: Path, sha: str) -> bool:

@@ -1,10 +1,10 @@
-"""Jobs: work besides searches: the export of one trial as a student package, and the making of a teacher."""
+"""Jobs: work besides searches: the export of a student, the making of a teacher, the look at a data set."""
 
 from __future__ import annotations
 
-from typing import TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 
-from sqlalchemy import insert, select
+from sqlalchemy import Connection, insert, select
 
 from nas.errors import NotFound
 from nas.store import tables, trials, work
@@ -15,8 +15,9 @@ from nas.store.states import WorkState
 
 _table = tables.jobs
 LISTS = {
-    "student": ("student job", "GET /api/v1/students lists those that exist"),
+    "student": ("student", "GET /api/v1/students lists those that exist"),
     "teacher": ("teacher", "`nas teacher list` shows those that exist"),
+    "profile": ("look at a data set", "`nas data list` shows the data sets"),
 }
 """Kind of job -> what a user calls it, and where those that exist are shown."""
 
@@ -33,7 +34,7 @@ class JobChanges(TypedDict, total=False):
 
 
 @retried
-def create(db: Database, kind: str, *, search_id: int | None, trial: int | None, request: Json) -> Job:
+def create(db: Database, kind: str, *, search_id: int | None = None, trial: int | None = None, request: Json) -> Job:
     """Queue a new job: for one trial, for a search as a whole, or by itself.
 
     Raises:
@@ -44,21 +45,19 @@ def create(db: Database, kind: str, *, search_id: int | None, trial: int | None,
             work.find(connection, Search, search_id)
             if trial is not None:
                 trials.find(connection, search_id, trial)
-        row = insert(_table).values(
-            kind=kind,
-            state=WorkState.queued,
-            search_id=search_id,
-            trial=trial,
-            request=request,
-            progress={},
-            created_at=tables.now(),
-        )
-        id_ = connection.execute(row.returning(_table.c.id)).scalar_one()
+        id_ = add(connection, kind, search_id=search_id, trial=trial, request=request)
         return as_row(Job, work.find(connection, Job, id_))
 
 
+def add(connection: Connection, kind: str, **values: Any) -> int:
+    """Queue a new job inside a transaction, and return its number."""
+    row = insert(_table).values(kind=kind, state=WorkState.queued, progress={}, created_at=tables.now(), **values)
+    id_: int = connection.execute(row.returning(_table.c.id)).scalar_one()
+    return id_
+
+
 @retried
-def get(db: Database, id_: int, kind: str = "student") -> Job:
+def get(db: Database, id_: int, kind: str) -> Job:
     """Read one job of a kind; ``LISTS`` has the kinds.
 
     Raises:

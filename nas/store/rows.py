@@ -156,9 +156,10 @@ class Job:
     """One piece of work besides a search, with the same states and leases.
 
     Attributes:
-        kind: ``student``: export one trial as a package; ``teacher``: train or import one.
-        search_id: The search that it belongs to; None for a teacher with data of its own.
-        trial: The trial that becomes a student; None for a teacher.
+        kind: ``student``: export one trial as a package; ``teacher``: train or import one; ``profile``: look at a
+            data set.
+        search_id: The search that it belongs to; None for a profile, and for a teacher with data of its own.
+        trial: The trial that becomes a student; None for the others.
         request: What was asked, as JSON.
         progress: What the worker tells about how far it is.
         result: What came out, once completed.
@@ -184,7 +185,32 @@ class Job:
     token: int
 
 
-Row = TypeVar("Row", bound=Search | Trial | Attempt | Device | Job)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dataset:
+    """One sales table that was uploaded, or named by its path.
+
+    Attributes:
+        name: What its user calls it, usually the name of the file.
+        format: ``csv`` or ``parquet``.
+        digest: SHA-256 of the file; names the blob of an uploaded one.
+        size: Bytes.
+        path: Where it lies on the service's computer; None: it was uploaded and is a blob.
+        description: What its columns mean, as in a ``DataSpec``; only what was given.
+        job: Number of the job that looks at it.
+    """
+
+    id: int
+    name: str
+    format: str
+    digest: str
+    size: int
+    path: str | None
+    description: Json
+    job: int
+    created_at: datetime
+
+
+Row = TypeVar("Row", bound=Search | Trial | Attempt | Device | Job | Dataset)
 
 
 def as_row(kind: type[Row], columns: Mapping[Any, Any]) -> Row:

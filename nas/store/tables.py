@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Boolean,
     Column,
     DateTime,
@@ -166,14 +167,30 @@ jobs = Table(
     Column("id", Integer, primary_key=True),
     Column("kind", String(20), nullable=False),
     *_work(),
-    Column("search_id", Integer),  # a teacher may have data of its own
-    Column("trial", Integer),  # a teacher has none
+    Column("search_id", Integer),  # None, like the trial: the job is not about one
+    Column("trial", Integer),
     _json("request"),
     _json("progress"),
     _json("result", nullable=True),
     Column("package", String(64)),
     Index(None, "state"),
     ForeignKeyConstraint(["search_id", "trial"], ["nas_trials.search_id", "nas_trials.number"], ondelete="CASCADE"),
+)
+
+datasets = Table(
+    "nas_datasets",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", String(100), nullable=False),
+    Column("format", String(10), nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("path", Text),
+    _json("description"),
+    Column("job", ForeignKey("nas_jobs.id"), nullable=False),
+    Column("created_at", Utc, nullable=False),
+    Index(None, "digest"),
+    sqlite_autoincrement=True,  # a number that was given once never means another table
 )
 
 commits = Table(

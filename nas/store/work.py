@@ -27,7 +27,7 @@ class Kind:
 
 KINDS: Mapping[type[Work], Kind] = {
     Search: Kind(tables.searches, "search", "`nas search list` shows those that exist"),
-    Job: Kind(tables.jobs, "job", "`nas student list` and `nas teacher list` show those that exist"),
+    Job: Kind(tables.jobs, "job", "it was removed meanwhile"),
 }
 
 

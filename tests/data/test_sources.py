@@ -72,7 +72,9 @@ def test_complete_journey_is_a_year_of_185_categories_in_store_time(cache):
 
 def test_complete_journey_is_built_once_per_version(monkeypatch, tmp_path):
     built = []
-    monkeypatch.setattr(complete_journey, "_build", lambda data: built.append(data) or synthetic.generate(2, 5).frame)
+    monkeypatch.setattr(
+        complete_journey, "_build", lambda data, grain: built.append(data) or synthetic.generate(2, 5).frame
+    )
     for _ in range(2):
         complete_journey.load(DataSpec(), tmp_path / "new")
     assert len(built) == 1

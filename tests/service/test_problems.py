@@ -10,7 +10,7 @@ from nas.service import problems
 from nas.service.local_only import is_loopback
 from nas.store import searches
 
-POSTS = ["/api/v1/searches", "/api/v1/devices", "/api/v1/students", "/api/v1/teachers"]
+POSTS = [f"/api/v1/{name}" for name in ("searches", "devices", "students", "teachers", "datasets")]
 HUGE = 10**30
 HOP = {"host": "gate", "user": "ops", "key": "k", "host_key": "ssh-x AAA"}
 SSH = {"name": "pi5", "transport": "ssh", "host": "10.0.0.5", "user": "pi", "key": "~/.ssh/id", "host_key": "ssh-x AAA"}
@@ -291,6 +291,7 @@ JSON = st.recursive(
 FIELDS = ("name", "space", "data", "devices", "objectives", "constraints", "trials", "seed", "training")
 FIELDS += ("transport", "host", "port", "user", "key", "host_key", "python", "search", "trial", "device")
 FIELDS += ("pool", "measure_between", "jump", "certificate", "use_agent")
+FIELDS += ("path", "description")
 BODIES = JSON | st.dictionaries(st.sampled_from(FIELDS), JSON, max_size=8)
 
 

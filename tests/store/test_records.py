@@ -34,7 +34,7 @@ OBJECTIVES = ("wape", "latency_p50_ms")
         (lambda db: trials.get(db, 1, 9), "There is no trial 9 in search 1; `nas search show 1` lists its trials."),
         (lambda db: attempts.lease(db, 1, 9, token=1, device="pi4"), "There is no trial 9 in search 1;"),
         (lambda db: jobs.create(db, "student", search_id=1, trial=9, request={}), "There is no trial 9 in search 1;"),
-        (lambda db: jobs.get(db, 3), "There is no student job 3; GET /api/v1/students lists those that exist."),
+        (lambda db: jobs.get(db, 3, "student"), "There is no student 3; GET /api/v1/students lists those that exist."),
         (lambda db: devices.get(db, "pi5"), "There is no device pi5; `nas devices list` shows those"),
         (lambda db: devices.save(db, "pi5", reason=None), "There is no device pi5;"),
         (lambda db: devices.remove(db, "pi5"), "There is no device pi5;"),

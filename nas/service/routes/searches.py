@@ -6,20 +6,24 @@ from fastapi import APIRouter, Query, Response, status
 
 from nas.abilities import refuse_impossible
 from nas.errors import NotFound, RequestError
-from nas.request import SearchRequest
+from nas.request import DataSpec, SearchRequest
 from nas.service.context import Db, Id, Limit, Number, Offset
 from nas.service.problems import responses
 from nas.service.routes.spaces import load_builtin
 from nas.service.views import FrontView, SearchSummary, SearchView, TrialView
 from nas.space import SearchSpace
-from nas.store import Database, Search, TrialStage, searches, trials
+from nas.store import Database, Search, TrialStage, WorkState, datasets, searches, trials
 
 router = APIRouter(prefix="/searches", tags=["searches"])
 
 
 @router.post("", status_code=status.HTTP_201_CREATED, responses=responses(400, 422))
 def start_search(db: Db, request: SearchRequest, response: Response) -> SearchView:
-    """Queue a search; the space is resolved now, so that later changes of its file do not matter."""
+    """Queue a search; the space is resolved now, so that later changes of its file do not matter.
+
+    What was said of a data set when it was added holds where the request does not say otherwise.
+    """
+    request = request.model_copy(update={"data": _described(db, request.data)})
     space = _resolve(request.space)
     refuse_impossible(db, request, space)
     search = searches.create(db, name=request.name, request=request.model_dump(mode="json"), space=space.to_dict())
@@ -90,6 +94,19 @@ def _resolve(space: str | SearchSpace) -> SearchSpace:
         return load_builtin(space)
     except NotFound as error:  # it is the body that is wrong, not the path
         raise RequestError(str(error)) from error
+
+
+def _described(db: Database, data: DataSpec) -> DataSpec:
+    """What was said of a data set when it was added holds, where the search does not say otherwise."""
+    if data.dataset is None:
+        return data
+    try:
+        dataset, look = datasets.get(db, data.dataset)
+    except NotFound as error:  # it is the body that is wrong, not the path
+        raise RequestError(str(error)) from error
+    if look.state == WorkState.failed:
+        raise RequestError(f"Data set {dataset.id} ({dataset.name}) cannot be used: {look.reason}")
+    return DataSpec.checked({**dataset.description, **data.model_dump(exclude_unset=True)})
 
 
 def _view(db: Database, search: Search) -> SearchView:

@@ -58,7 +58,7 @@ def list_students(db: Db, limit: Limit = 50, offset: Offset = 0) -> list[Student
 @router.get("/{id_}", responses=responses(404, 422))
 def show_student(db: Db, id_: Id) -> StudentView:
     """One student: how far its export is, and what the verification found."""
-    return StudentView.of(jobs.get(db, id_))
+    return StudentView.of(jobs.get(db, id_, "student"))
 
 
 @router.get(
@@ -107,7 +107,7 @@ def fetch_report(
 
 
 def _completed(db: Db, id_: int) -> Job:
-    job = jobs.get(db, id_)
+    job = jobs.get(db, id_, "student")
     if job.state != WorkState.completed or job.package is None:
         why = f": {job.reason}" if job.reason else ""
         raise Conflict(f"Student {id_} is {job.state} and has no package{why.rstrip('.')}; it exists once completed.")
