@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -140,17 +139,17 @@ def run(cell: Cell) -> None:
 
 
 def clocked(command: list[str], folder: Path, log: Path) -> tuple[float, float, int]:
-    """Run a command to its end: wall seconds, its peak memory in MB, its exit code."""
+    """Run a command to its end: wall seconds, its peak memory in MB, its exit code.
+
+    A small process starts it: a child's peak begins with that of the process that forks it.
+    """
     threads = {name: str(THREADS) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
     paths = {"PYTHONPATH": f"{REPOSITORY / 'tests'}:{REPOSITORY}", "PYTHONWARNINGS": "ignore"}
-    started = time.perf_counter()
-    with log.open("ab") as sink:
-        process = subprocess.Popen(
-            command, cwd=folder, env={**os.environ, **threads, **paths}, stdout=sink, stderr=sink, stdin=subprocess.DEVNULL
-        )
-        _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    return time.perf_counter() - started, usage.ru_maxrss / 1024, process.returncode
+    environment = {**os.environ, **threads, **paths}
+    clock = [sys.executable, "-IS", str(Path(__file__).with_name("clock.py")), str(log), *command]
+    said = subprocess.run(clock, cwd=folder, env=environment, stdout=subprocess.PIPE, check=True).stdout
+    found = json.loads(said)
+    return found["seconds"], found["peak_mb"], found["code"]
 
 
 def _swept(command: list[str] | None, folder: Path) -> dict[str, float] | None:

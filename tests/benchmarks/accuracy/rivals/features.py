@@ -54,15 +54,16 @@ class History:
         """
         z = np.log1p(y) * seen
         weekday = _weekday(np.arange(y.shape[1]) + first_day)
-        sums = {"all": (_running(z), _running(seen))}
-        for p in (0, 1):
-            where = seen * (promoted == p)
-            sums[f"p{p}"] = _running(z * where), _running(where)
-            for w in range(7):
-                cell = where * (weekday == w)
-                sums[f"{w}{p}"] = _running(z * cell), _running(cell)
-        for k in range(hist.shape[2]):
-            sums[f"h{k}"] = _running(np.log1p(np.maximum(hist[:, :, k], 0)) * seen), sums["all"][1]
+        kind = 2 * weekday + promoted
+        cells = [seen * (kind == k) for k in range(14)]
+        promo = [sum(cells[p::2]) for p in (0, 1)]
+        amounts = [np.log1p(np.maximum(hist[:, :, k], 0)) for k in range(hist.shape[2])]
+        sums = {
+            "all": _running([z], [seen]),
+            "promotion": _running([z * m for m in promo], promo),
+            "cell": _running([z * m for m in cells], cells),
+            "hist": _running([a * seen for a in amounts], [seen] * len(amounts)),
+        }
         on = plan > 0
         return cls(y, seen, plan, stat, first_day, promoted, sums, _since(on), _since(on[:, ::-1])[:, ::-1])
 
@@ -97,18 +98,14 @@ def _means(history: History, series: Ints, day: Ints, origin: Ints, level: Float
     """Means of late: overall, with and without promotion, of the same weekday with the same and the other promotion."""
     found = {f"mean{n}": _mean(history, "all", series, origin - n, origin) - level for n in ROLLING}
     for p in (0, 1):
-        found |= {f"promo{p}_{n}": _mean(history, f"p{p}", series, origin - n, origin) - level for n in CELL_DAYS[:3]}
-    promoted, weekday = history.promoted[series, day], _weekday(day + history.first_day)
-    for name, flip in (("same", 0), ("other", 1)):
-        for n in CELL_DAYS:
-            means = np.full(len(series), np.nan)
-            for w in range(7):
-                for p in (0, 1):
-                    rows = np.flatnonzero((weekday == w) & ((promoted ^ flip) == p))
-                    means[rows] = _mean(history, f"{w}{p}", series[rows], origin[rows] - n, origin[rows])
-            found[f"{name}_weekday_{n}"] = means - level
-    for key in (key for key in history.sums if key.startswith("h")):
-        found[f"{key}_28"] = _mean(history, key, series, origin - 28, origin)
+        for n in CELL_DAYS[:3]:
+            found[f"promo{p}_{n}"] = _mean(history, "promotion", series, origin - n, origin, p) - level
+    cell = 2 * _weekday(day + history.first_day) + history.promoted[series, day]
+    for n in CELL_DAYS:
+        found[f"same_weekday_{n}"] = _mean(history, "cell", series, origin - n, origin, cell) - level
+        found[f"other_weekday_{n}"] = _mean(history, "cell", series, origin - n, origin, cell ^ 1) - level
+    for k in range(len(history.sums["hist"][0])):
+        found[f"hist{k}_28"] = _mean(history, "hist", series, origin - 28, origin, k)
     last_year = _mean(history, "all", series, origin - YEAR - 14, origin - YEAR + 14)
     found["year_ago"] = _mean(history, "all", series, day - YEAR - 3, np.minimum(day - YEAR + 4, origin)) - last_year
     return found
@@ -152,17 +149,24 @@ def _calendar(history: History, day: Ints) -> dict[str, Floats]:
     }
 
 
-def _mean(history: History, key: str, series: Ints, first: Ints, end: Ints) -> Floats:
-    """Mean over the days from ``first`` up to ``end``; NaN where none was seen."""
+def _mean(history: History, key: str, series: Ints, first: Ints, end: Ints, kind: int | Ints = 0) -> Floats:
+    """Mean over the days of a kind from ``first`` up to ``end``; NaN where none was seen."""
     total, count = history.sums[key]
     low, high = np.maximum(first, 0), np.maximum(end, 0)
-    seen = count[series, high] - count[series, low]
+    seen = count[kind, series, high] - count[kind, series, low]
     with np.errstate(all="ignore"):
-        return np.where(seen > 0, (total[series, high] - total[series, low]) / seen, np.nan)
+        return np.where(seen > 0, (total[kind, series, high] - total[kind, series, low]) / seen, np.nan)
 
 
-def _running(values: Floats) -> Floats:
-    return np.pad(values.cumsum(axis=1, dtype=np.float64), ((0, 0), (1, 0)))
+def _running(values: list[Floats], seen: list[Floats]) -> tuple[Floats, Floats]:
+    """Sums up to each day, and how many days they hold: [K, S, T + 1] each."""
+    found = []
+    for layers, kind in ((values, np.float64), (seen, np.int32)):
+        stacked = np.zeros((len(layers), *seen[0].shape[:1], seen[0].shape[1] + 1) if layers else (0, 1, 1), kind)
+        for layer, into in zip(layers, stacked, strict=True):
+            np.cumsum(layer, axis=1, dtype=kind, out=into[:, 1:])
+        found.append(stacked)
+    return found[0], found[1]
 
 
 def _since(on: NDArray[np.bool_]) -> Floats:
