@@ -24,7 +24,7 @@ from nas.data.split import Split
 from nas.data.windows import Windows, evaluation, sample
 from nas.export import package
 from nas.export.targets import export
-from nas.models.training import Trained, train
+from nas.models.training import Trained, predict, train
 from nas.request import Training
 
 PROBE_STEPS = 4
@@ -64,18 +64,19 @@ class Data:
 
 
 def affordable(data: Data, architecture: Architecture, seconds: float, seed: int) -> Training:
-    """The usual training, with no more epochs than fit into so many seconds; of a slow network the epochs are short."""
-    usual = Training()
-    probe = Training(max_epochs=1, steps_per_epoch=PROBE_STEPS)
-    short = train(architecture, data.panel, data.split, probe, seed).seconds
-    started = time.perf_counter()
-    both = train(architecture, data.panel, data.split, probe.model_copy(update={"steps_per_epoch": 3 * PROBE_STEPS}), seed)
-    step = max(1e-4, (both.seconds - short) / (2 * PROBE_STEPS))
-    judging = max(0.0, short - PROBE_STEPS * step)
-    left = max(1.0, seconds - short - (time.perf_counter() - started))
+    """The usual training with no more epochs than fit into so many seconds; a slow network's epochs are shorter."""
+    usual, started = Training(), time.perf_counter()
+    probe = usual.model_copy(update={"max_epochs": 1, "steps_per_epoch": PROBE_STEPS})
+    trained = train(architecture, data.panel, data.split, probe, seed)
+    held_out = evaluation(data.panel, data.split.validation_origins, architecture.window, data.split.horizon)
+    before = time.perf_counter()
+    predict(trained.model(), held_out)
+    judging = time.perf_counter() - before
+    step = max(1e-3, (trained.seconds - judging) / PROBE_STEPS)
+    left = max(0.0, seconds - (time.perf_counter() - started))
     steps = int(min(usual.steps_per_epoch, max(5.0, (left / 10 - judging) / step)))
-    epochs = int(left / (judging + steps * step))
-    return usual.model_copy(update={"steps_per_epoch": steps, "max_epochs": max(1, min(usual.max_epochs, epochs))})
+    epochs = max(1, min(usual.max_epochs, int(left / (judging + steps * step))))
+    return usual.model_copy(update={"steps_per_epoch": steps, "max_epochs": epochs})
 
 
 def again(trained: Trained, budget: Training) -> Training:

@@ -21,6 +21,7 @@ AUTO = {"autolstm": (AutoLSTM, LSTM), "nhits": (AutoNHITS, NHITS), "tft": (AutoT
 STEPS_PER_SECOND = {"autolstm": 4, "nhits": 8, "tft": 2}
 """About how many steps of training one second of the tuning budget is good for, so that several trials fit in it."""
 FEWEST, MOST = 20, 1500
+POOLS = {"none": [1, 1, 1], "falling": [2, 2, 1], "two": [2, 2, 2], "four": [4, 4, 4]}
 QUIET = {
     "accelerator": "cpu",
     "enable_progress_bar": False,
@@ -111,10 +112,10 @@ def _config(trial: optuna.Trial, task: Task, frames: Frames, most: int) -> dict[
             "decoder_hidden_size": trial.suggest_categorical("decoder_hidden_size", [16, 32, 64, 128]),
         }
     elif task.options["method"] == "nhits":
-        pools = [[2, 2, 1], [1, 1, 1], [2, 2, 2], [4, 4, 4]]
+        pool = trial.suggest_categorical("pool", list(POOLS))
         width = trial.suggest_categorical("width", [64, 128, 256, 512])
         sizes = {
-            "n_pool_kernel_size": pools[trial.suggest_int("pool", 0, 3)],
+            "n_pool_kernel_size": POOLS[pool] if isinstance(pool, str) else pool,  # first a mock trial asks
             "mlp_units": 3 * [[width, width]],
         }
     else:
