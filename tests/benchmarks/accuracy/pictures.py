@@ -6,7 +6,11 @@ from pathlib import Path
 
 from benchmarks.accuracy.table import Row
 
-COSTS = (("size_kb",), "model size, kB"), (("latency_ms", "p50"), "one series on one core, ms"), (("sweep", "seconds"), "sweep, s")
+COSTS = (
+    (("size_kb",), "model size, kB"),
+    (("latency_ms", "p50"), "one series on one core, ms"),
+    (("sweep", "seconds"), "sweep, s"),
+)
 
 
 def scatter(found: dict[str, Row], path: Path) -> None:

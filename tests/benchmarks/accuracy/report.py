@@ -11,19 +11,19 @@ from nas.search.student import PLAIN
 
 BARRED = ("rossmann-h14", "rossmann-h14-dec")
 SMALLER, LIGHTER = 1 / 20, 1 / 3
-INTRODUCTION = """Our student beside what users would pick instead. In each setting all methods have the same series, the
-same split (validation before the test, both as long), the same origins, the same covariates, two threads, and {budget:g} s
-of tuning that sees validation only; then each is refitted on all days before the test and scored once on it, by one
-judge (`nas.data.scorecard`). Closed days are forecast 0 by all. Seeds share what the first of them chose.
+INTRODUCTION = """Our student beside what users would pick instead. In each setting all methods have the same series,
+the same split (validation before the test, both as long), the same origins, the same covariates, two threads, and
+{budget:g} s of tuning that sees validation only; then each is refitted on all days before the test and scored once on
+it, by one judge (`nas.data.scorecard`). Closed days are forecast 0 by all. Seeds share what the first of them chose.
 
-How costs are taken. *Size*: what is deployed; of LightGBM the smallest model within 1 % of its best on validation, whose
-latency and sweep count too. *One series*: the same loop on one core, from a series' arrays in memory to its forecast; for
-us the window is cut and the graph does the rest, for LightGBM numpy makes the features and its C API's fastest call scores
-each day; neuralforecast is called by its own `predict`. *Sweep*: a fresh process that imports, loads, reads the store
-network's tables as CSV (each the days that it needs), forecasts all series and writes them; the median of three.
-*Training MB* is the peak of the whole cell. The plain LSTMs are `{plain}` in other sizes, with an embedding of ids.
-neuralforecast's covariates are the same, ids one-hot where they group series (it has no embeddings). AutoETS knows no
-covariates; on many series it forecasts a sample.
+How costs are taken. *Size*: what is deployed; of LightGBM the smallest model within 1 % of its best on validation,
+whose latency and sweep count too. *One series*: the same loop on one core, from a series' arrays in memory to its
+forecast; for us the window is cut and the graph does the rest, for LightGBM numpy makes the features and its C API's
+fastest call scores each day; neuralforecast is called by its own `predict`. *Sweep*: a fresh process that imports,
+loads, reads the store network's tables as CSV (each the days that it needs), forecasts all series and writes them; the
+median of three. *Training MB* is the peak of the whole cell. The plain LSTMs are `{plain}` in other sizes, with an
+embedding of ids. neuralforecast's covariates are the same, ids one-hot where they group series (it has no embeddings).
+AutoETS knows no covariates; on many series it forecasts a sample.
 """
 
 
@@ -72,6 +72,11 @@ def _part(name: str, setting: settings.Setting, found: dict[str, Row], budget: f
             f"are in `accuracy-{name}-search.json`. Chosen: {search['architecture']}."
         )
     notes = [f"* {row.title}: {row.results[0]['notes']}." for row in found.values() if row.results[0]["notes"]]
+    notes += [
+        f"* {row.title}, {form}: WAPE {row.mean('forms', form, 'wape'):.4f}."
+        for row in found.values()
+        for form in row.results[0]["forms"]
+    ]
     shown.append("\n".join(notes))
     if lacking := table.missing(setting, budget):
         shown.append(f"Not run: {', '.join(lacking)}.")

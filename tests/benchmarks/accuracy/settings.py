@@ -99,6 +99,7 @@ def words(setting: Setting) -> dict[str, Any]:
         "futr_names": list(panel.futr_names),
         "stat_names": list(panel.stat_names),
         "stat_vocab": [list(vocabulary) for vocabulary in panel.stat_vocab],
+        "open_name": panel.open,
         "promotions": list(panel.promotions),
         "first_day": panel.hour(0) // 24,
         "horizon": split.horizon,

@@ -28,6 +28,7 @@ class Task:
         options: What else the method needs to know: its name, where the service's data are.
         y, mask, open: float32 [S, T]; sales, where observed, where the store is open.
         hist, futr, stat: [S, T, Ch], [S, T, Cf], [S, Cs]; as in ``nas.data.panel.Panel``.
+        open_name: Which of ``futr`` is 0 where the store is closed; None: never closed.
         promotions: Which of ``futr`` are promotions.
         first_day: Days from 1970 to the first day.
         validation: Origins that choose; everything before the first of them is for training.
@@ -51,6 +52,7 @@ class Task:
     futr_names: list[str]
     stat_names: list[str]
     stat_vocab: list[list[str]]
+    open_name: str | None
     promotions: list[int]
     first_day: int
     horizon: int
@@ -85,7 +87,7 @@ class Task:
         return float((np.abs(forecast - sales) * seen).sum() / (sales * seen).sum())
 
     def write_store_table(self, days: int) -> None:
-        """The nightly job's input on the eve of the last test origin: ``history.csv`` of so many days, ``future.csv``."""
+        """The nightly job's input before the last test origin: ``history.csv`` of so many days, ``future.csv``."""
         origin = self.test[-1]
         words = [[v[c - 1] if c else "" for v, c in zip(self.stat_vocab, row, strict=True)] for row in self.stat]
         with (self.folder / "history.csv").open("w", newline="") as file:

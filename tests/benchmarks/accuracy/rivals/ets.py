@@ -18,7 +18,11 @@ DAYS, WEEK = 400, 7
 
 def run(task: Task) -> Outcome:
     """Fit on what is known before each part, then follow through the part's origins with the fitted parameters."""
-    series = np.unique(np.linspace(0, len(task.ids) - 1, min(SAMPLE if len(task.ids) > 2 * SAMPLE else 10**6, len(task.ids))).astype(int))
+    series = np.unique(
+        np.linspace(0, len(task.ids) - 1, min(SAMPLE if len(task.ids) > 2 * SAMPLE else 10**6, len(task.ids))).astype(
+            int
+        )
+    )
     parts, seconds = [], []
     for origins in (task.validation, task.test):
         started = time.perf_counter()

@@ -23,7 +23,7 @@ def main(folder: Path) -> None:
     jobs = []
     for s in sampled:
         rows = groups[task.ids[s]]
-        known = rows["open"].to_numpy() > 0 if "open" in rows else np.ones(len(rows), bool)
+        known = np.ones(len(rows), bool) if task.open_name is None else rows[task.open_name].to_numpy() > 0
         jobs.append((fill(rows["y"].to_numpy(np.float64), known), [min(DAYS, len(rows))], task.horizon))
     with Pool(task.threads) as pool:
         values = np.concatenate(pool.map(forecast, jobs))

@@ -32,7 +32,9 @@ class Frames:
     def of(cls, task: Task) -> Frames:
         series, days = task.y.shape
         dates = pd.DatetimeIndex(task.dates(range(days)))
-        frame = pd.DataFrame({"unique_id": np.repeat(task.ids, days), "ds": np.tile(dates, series), "y": task.y.ravel()})
+        frame = pd.DataFrame(
+            {"unique_id": np.repeat(task.ids, days), "ds": np.tile(dates, series), "y": task.y.ravel()}
+        )
         hist = [f"hist_{name}" for name in task.hist_names]
         futr = [f"futr_{name}" for name in task.futr_names]
         for names, values in ((hist, task.hist), (futr, task.futr)):

@@ -56,8 +56,11 @@ def run(task: Task) -> Outcome:
     if chosen["small"] != chosen["best"]:
         small = _fit(task, train, chosen["small"])
     small.save_model(task.folder / "model.txt")
-    forecasts = [_sales(task, _predicted(m, test, chosen[k]["objective"]), task.test) for m, k in ((best, "best"), (small, "small"))]
-    np.savez(task.folder / "serving.npz", usual=_usual(task), horizon=task.horizon, stat=task.stat, open=_open_column(task))
+    forecasts = [
+        _sales(task, _predicted(m, test, chosen[k]["objective"]), task.test)
+        for m, k in ((best, "best"), (small, "small"))
+    ]
+    np.savez(task.folder / "serving.npz", usual=_usual(task), horizon=task.horizon, stat=task.stat)
     (task.folder / "objective").write_text(chosen["small"]["objective"])
     task.write_store_table(DAYS_NEEDED)
     return Outcome(
@@ -190,12 +193,6 @@ def _history(task: Task) -> History:
 def _usual(task: Task) -> Any:
     """A series is promoted where it is so more than usually; of a yes-or-no promotion that is simply yes."""
     return task.futr[:, : task.validation[0], task.promotions].sum(-1).mean(1)
-
-
-def _open_column(task: Task) -> int:
-    """Which future-known covariate says that a store is open; -1: none does."""
-    same = [k for k in range(task.futr.shape[2]) if np.array_equal(task.futr[..., k] > 0, task.open > 0)]
-    return same[0] if same and not task.open.all() else -1
 
 
 def _training_rows(task: Task, history: History, end: int, most: int | None) -> Rows:

@@ -32,8 +32,8 @@ def main(folder: Path) -> None:
     futr[code[len(past) :], at[1][len(past) :]] = plan[words["futr_names"]].to_numpy(np.float32)
     seen, y = np.zeros(size, np.float32), laid(["y"])[..., 0]
     seen[code[before], at[1][before]] = 1
-    column = int(serving["open"])
-    is_open = futr[..., column] > 0 if column >= 0 else np.ones(size, bool)
+    shut = words["open_name"]
+    is_open = np.ones(size, bool) if shut is None else futr[..., words["futr_names"].index(shut)] > 0
     promoted = (futr[..., words["promotions"]].sum(-1) > serving["usual"][:, None]).astype(np.int64)
     history = History.of(y, seen * is_open, laid(words["hist_names"]), futr, serving["stat"], first, promoted)
     origin = size[1] - horizon

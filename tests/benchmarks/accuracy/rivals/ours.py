@@ -1,4 +1,4 @@
-"""Our student: a search by the real service on this computer, which sees validation only; then a refit like all others."""
+"""Our student: a search by the real service on this computer, which sees validation only; then a refit."""
 
 from __future__ import annotations
 

@@ -13,7 +13,9 @@ from nas.request import Training
 from nas.search.student import PLAIN
 
 LARGE = replace(PLAIN, layers=2, hidden=512, embedding=8)
-TWELVE = tuple(replace(LARGE, layers=layers, hidden=hidden) for layers in (1, 2) for hidden in (8, 16, 32, 64, 128, 256))
+TWELVE = tuple(
+    replace(LARGE, layers=layers, hidden=hidden) for layers in (1, 2) for hidden in (8, 16, 32, 64, 128, 256)
+)
 
 
 def run(task: Task) -> Outcome:
@@ -25,7 +27,10 @@ def run(task: Task) -> Outcome:
     tuning = time.perf_counter() - started
     validated, budget = _trained(task, data, best, task.budget)
     found = network.outcome(task, data, best, budget, validated, network.again(validated, budget))
-    chosen = {"tried": [[str(a), min(e.wape for e in t.curve)] for a, t in tried.items()], "architecture": best.to_dict()}
+    chosen = {
+        "tried": [[str(a), min(e.wape for e in t.curve)] for a, t in tried.items()],
+        "architecture": best.to_dict(),
+    }
     return replace(found, tuning_seconds=tuning, chosen=chosen)
 
 
