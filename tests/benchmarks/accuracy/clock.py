@@ -10,7 +10,7 @@ import time
 
 def end_with_parent() -> None:
     """A runner that is killed leaves nothing running behind it."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 PR_SET_PDEATHSIG = 1

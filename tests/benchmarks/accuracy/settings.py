@@ -81,7 +81,7 @@ def prepared(name: str, work: Path, series: int | None) -> Setting:
         panel = chosen(panel, np.linspace(0, len(panel.ids) - 1, series).astype(np.int64))
     if not kept.exists():
         written(kept, panel.to_bytes())
-    spec = SPECS[name]
+    spec = SPECS[name] | ({} if series is None else {"series": series})
     split = Split.of(panel, spec["horizon"], spec.get("validation_days"), spec.get("test_days"))
     arrays = {n: getattr(panel, n) for n in ("y", "mask", "hist", "futr", "stat")}
     if not (folder / "series.npz").exists():

@@ -51,7 +51,7 @@ def searched(task: Task) -> dict[str, Any]:
     sys.path[:0] = [str(Path(__file__).parents[3])]  # as pytest does
     from serving import Service  # of the tests; needs that path
 
-    data = {**settings.filled(task.options["spec"]), **task.options.get("subset", {})}
+    data = settings.filled(task.options["spec"])
     service = Service(task.folder / "search").start()
     try:
         with Client(service.url) as client:
