@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from benchmarks.accuracy import cells, judging, noise, report, settings, table
-from benchmarks.accuracy.rivals import ets, network
+from benchmarks.accuracy.rivals import ets
 from benchmarks.accuracy.rivals.features import DAYS_NEEDED, History, features
 from nas.data import Panel
 from nas.data.scorecard import score
@@ -92,14 +92,6 @@ def test_the_floor_of_poisson_counts_is_found():
     found = noise.floor(panel, 350)
     assert found["poisson_wape"] == pytest.approx(np.abs(panel.y[:, 350:] - 9).sum() / panel.y[:, 350:].sum(), rel=0.05)
     assert found["dispersion"] == pytest.approx(1.0, abs=0.15)
-
-
-def test_a_refit_trains_up_to_the_test_and_never_sees_it(setting):
-    data = network.Data(setting.panel, setting.split)
-    first_test_day = setting.split.test_origins[0]
-    assert data.refit.train_end == first_test_day
-    assert max(data.refit.validation_origins) + setting.split.horizon <= first_test_day
-    assert data.refit.test_origins == setting.split.test_origins
 
 
 def test_a_closed_day_is_filled_with_its_weekday():

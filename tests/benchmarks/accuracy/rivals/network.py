@@ -24,24 +24,10 @@ from nas.data.split import Split
 from nas.data.windows import Windows, evaluation, sample
 from nas.export import package
 from nas.export.targets import export
-from nas.models.training import Trained, predict, train
+from nas.models.training import Trained, predict, refit, train
 from nas.request import Training
 
-PROBE_STEPS = 4
-
-
-class Refit(Split):
-    """Training up to the test; the validation weeks, now known, only say that it still goes well."""
-
-    __slots__ = ()
-
-    @property
-    def train_end(self) -> int:
-        return self.steps - self.test
-
-    @property
-    def validation_origins(self) -> tuple[int, ...]:
-        return self._origins(self.train_end - self.validation, self.validation)
+PROBE_STEPS, MOST_EPOCHS = 4, 40
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,10 +44,6 @@ class Data:
         held_out = task.test[0] - task.validation[0]
         return cls(panel, Split(panel.steps, task.horizon, held_out, panel.steps - task.test[0]))
 
-    @property
-    def refit(self) -> Refit:
-        return Refit(*(getattr(self.split, name) for name in ("steps", "horizon", "validation", "test", "stride")))
-
 
 def affordable(data: Data, architecture: Architecture, seconds: float, seed: int) -> Training:
     """The usual training with no more epochs than fit into so many seconds; a slow network's epochs are shorter."""
@@ -75,49 +57,35 @@ def affordable(data: Data, architecture: Architecture, seconds: float, seed: int
     step = max(1e-3, (trained.seconds - judging) / PROBE_STEPS)
     left = max(0.0, seconds - (time.perf_counter() - started))
     steps = int(min(usual.steps_per_epoch, max(5.0, (left / 10 - judging) / step)))
-    epochs = max(1, min(usual.max_epochs, int(left / (judging + steps * step))))
+    epochs = max(1, min(MOST_EPOCHS, int(left / (judging + steps * step))))
     return usual.model_copy(update={"steps_per_epoch": steps, "max_epochs": epochs})
 
 
-def again(trained: Trained, budget: Training) -> Training:
-    """For the refit: as many epochs as were best before, to their end."""
-    epochs = trained.summary()["best_epoch"]
-    return budget.model_copy(update={"max_epochs": epochs, "patience": epochs})
-
-
-def outcome(
-    task: Task, data: Data, architecture: Architecture, budget: Training, validated: Trained | None, refit: Training
-) -> Outcome:
+def outcome(task: Task, data: Data, architecture: Architecture, budget: Training, validated: Trained) -> Outcome:
     """Refit on all before the test, export, forecast with what would be deployed, and time that.
 
     Args:
         architecture: What is refitted.
         budget: What it was trained with on the training weeks.
-        validated: That training; None for a seed that takes over what another has found.
-        refit: The budget of the refit.
+        validated: That training; it says how many epochs are enough.
     """
     started = time.perf_counter()
-    trained = train(architecture, data.panel, data.refit, refit, task.seed)
+    trained = refit(architecture, data.panel, data.split, budget, task.seed, validated.best)
     fit_seconds = time.perf_counter() - started
-    artifact = export(replace_precision(trained, architecture).eval())
+    artifact = export(replace_precision(trained, architecture))
     (task.folder / f"model.{architecture.precision}.onnx").write_bytes(artifact.model)
     _package(task, data, architecture)
     task.write_store_table(architecture.window)
-    parts = {"test": _forecast(artifact.model, task, data, architecture.window, task.test)}
-    curve: list[list[float]] = []
-    if validated is not None:
-        before = export(replace_precision(validated, architecture).eval())
-        parts["validation"] = _forecast(before.model, task, data, architecture.window, task.validation)
-        curve = [[float((i + 1) * budget.steps_per_epoch), epoch.wape] for i, epoch in enumerate(validated.curve)]
+    before = export(replace_precision(validated, architecture))
     return Outcome(
-        test=parts["test"],
-        validation=parts.get("validation"),
+        test=_forecast(artifact.model, task, data, architecture.window, task.test),
+        validation=_forecast(before.model, task, data, architecture.window, task.validation),
         fit_seconds=fit_seconds,
         size_kb=len(artifact.model) / 1000,
         latency_ms=_latency(artifact.model, task, data, architecture.window),
         sweep=_sweep(task),
         more={"parameters": trained.parameters, "architecture": architecture.to_dict()},
-        curve=curve,
+        curve=[[float(i * budget.steps_per_epoch), e.wape or 0.0] for i, e in enumerate(validated.curve, start=1)],
     )
 
 

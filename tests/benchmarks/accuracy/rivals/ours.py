@@ -38,7 +38,7 @@ def run(task: Task) -> Outcome:
     architecture = Architecture.from_dict(chosen["architecture"])
     data, budget = network.Data.of(task), Training()
     validated = train(architecture, data.panel, data.split, budget, task.seed)
-    found = network.outcome(task, data, architecture, budget, validated, network.again(validated, budget))
+    found = network.outcome(task, data, architecture, budget, validated)
     return replace(found, tuning_seconds=tuning, chosen=chosen)
 
 

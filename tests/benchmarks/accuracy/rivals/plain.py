@@ -23,12 +23,12 @@ def run(task: Task) -> Outcome:
     data, started = network.Data.of(task), time.perf_counter()
     sizes = TWELVE if task.options["method"] == "plain_best" else (LARGE,)
     tried = {a: _trained(task, data, a, task.budget / len(sizes))[0] for a in sizes} if len(sizes) > 1 else {}
-    best: Architecture = min(tried, key=lambda a: min(e.wape for e in tried[a].curve)) if tried else LARGE
+    best: Architecture = min(tried, key=lambda a: _error(tried[a])) if tried else LARGE
     tuning = time.perf_counter() - started
     validated, budget = _trained(task, data, best, task.budget)
-    found = network.outcome(task, data, best, budget, validated, network.again(validated, budget))
+    found = network.outcome(task, data, best, budget, validated)
     chosen = {
-        "tried": [[str(a), min(e.wape for e in t.curve)] for a, t in tried.items()],
+        "tried": [[str(a), _error(t)] for a, t in tried.items()],
         "architecture": best.to_dict(),
     }
     return replace(found, tuning_seconds=tuning, chosen=chosen)
@@ -37,3 +37,10 @@ def run(task: Task) -> Outcome:
 def _trained(task: Task, data: network.Data, architecture: Architecture, seconds: float) -> tuple[Trained, Training]:
     budget = network.affordable(data, architecture, seconds, task.seed)
     return train(architecture, data.panel, data.split, budget, task.seed), budget
+
+
+def _error(trained: Trained) -> float:
+    """Validation WAPE of the epoch that was kept."""
+    error = trained.curve[trained.best - 1].wape
+    assert error is not None
+    return error
