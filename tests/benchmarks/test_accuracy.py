@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from benchmarks.accuracy import cells, judging, noise, report, settings, table
-from benchmarks.accuracy.rivals import ets
+from benchmarks.accuracy.rivals import ets, ours
 from benchmarks.accuracy.rivals.features import DAYS_NEEDED, History, features
 from nas.data import Panel
 from nas.data.scorecard import score
@@ -134,6 +134,19 @@ def test_a_runner_that_is_killed_leaves_nothing_running(tmp_path):
     while stat.exists() and ") Z " not in stat.read_text() and time.monotonic() < end:
         time.sleep(0.05)
     assert not stat.exists() or ") Z " in stat.read_text()
+
+
+def test_a_service_that_outlived_its_cell_is_ended_and_another_one_is_left_alone(tmp_path):
+    code = "import time; time.sleep(60)"
+    for home, survives in ((tmp_path, False), (tmp_path / "another", True)):
+        process = subprocess.Popen([sys.executable, "-c", code], env={"NAS_HOME": str(home)})
+        (tmp_path / "service.pid").write_text(str(process.pid))
+        time.sleep(0.2)  # until its environment is its own
+        ours.end_left_over(tmp_path)
+        assert not (tmp_path / "service.pid").exists()
+        assert (process.poll() is None) is survives
+        process.kill()
+        process.wait()
 
 
 def test_only_names_settings_and_methods(setting, monkeypatch):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -51,9 +54,12 @@ def searched(task: Task) -> dict[str, Any]:
     sys.path[:0] = [str(Path(__file__).parents[3])]  # as pytest does
     from serving import Service  # of the tests; needs that path
 
+    home = task.folder / "search"
+    end_left_over(home)
     data = settings.filled(task.options["spec"])
-    service = Service(task.folder / "search").start()
+    service = Service(home).start()
     try:
+        (home / "service.pid").write_text(str(service.process.pid))
         with Client(service.url) as client:
             if not client.searches():
                 client.add_device({"name": "here", "transport": "local", "python": sys.executable})
@@ -80,10 +86,24 @@ def searched(task: Task) -> dict[str, Any]:
         service.stop()
 
 
+def end_left_over(home: Path) -> None:
+    """End the service that outlived a killed cell: two would share the cores that only one may use."""
+    note = home / "service.pid"
+    if not note.exists():
+        return
+    process = Path("/proc") / note.read_text()
+    with suppress(OSError):  # it is over
+        if f"NAS_HOME={home}".encode() in (process / "environ").read_bytes().split(b"\0"):
+            os.kill(int(process.name), signal.SIGTERM)
+            while (process / "environ").read_bytes():  # empty once it has ended, absent once it is buried
+                time.sleep(LOOK_S / 10)
+    note.unlink()
+
+
 def _within(client: Client, number: int, budget: float) -> dict[str, Any]:
     """Let it run for its time, then stop it; what is being trained then is given up."""
     while (found := client.search(number))["state"] in ("queued", "running"):
-        if found["progress"]["elapsed_seconds"] > budget:
+        if (found["progress"]["elapsed_seconds"] or 0.0) > budget:
             client.stop_search(number)
         time.sleep(LOOK_S)
     return found
