@@ -19,7 +19,7 @@ def main() -> None:
     """Read ONLY, BUDGET, SERIES and WORK from the environment; see the Makefile."""
     only, budget = os.environ.get("ONLY", ""), float(os.environ.get("BUDGET") or BUDGET_S)
     series = int(os.environ["SERIES"]) if os.environ.get("SERIES") else None
-    work = Path(os.environ.get("WORK") or cells.WORK)
+    work = Path(os.environ.get("WORK") or cells.WORK).resolve()
     if settings.rossmann() is None:
         print("ROSSMANN names no folder of train.parquet and store.parquet: Complete Journey only.", file=sys.stderr)
     failed = []

@@ -44,7 +44,8 @@ class Setting:
 
 def rossmann() -> str | None:
     """The folder of Rossmann's tables, if the user has named one."""
-    return os.environ.get("ROSSMANN") or None
+    named = os.environ.get("ROSSMANN")
+    return str(Path(named).resolve()) if named else None
 
 
 def names(only: str) -> list[str]:

@@ -52,9 +52,7 @@ def run(task: Task) -> Outcome:
     best = _fit(task, train, chosen["best"])
     fit_seconds = time.perf_counter() - started
     best.save_model(task.folder / "best.txt")
-    small = best
-    if chosen["small"] != chosen["best"]:
-        small = _fit(task, train, chosen["small"])
+    small = _small(task, train, best, chosen)
     small.save_model(task.folder / "model.txt")
     forecasts = [
         _sales(task, _predicted(m, test, chosen[k]["objective"]), task.test)
@@ -121,6 +119,14 @@ def _tuned(task: Task, history: History) -> tuple[dict[str, Any], float, Any]:
         "validation_wape": best["wape"],
     }
     return chosen, time.perf_counter() - started, validation
+
+
+def _small(task: Task, train: Rows, best: lightgbm.Booster, chosen: dict[str, Any]) -> lightgbm.Booster:
+    """The smallest within 1 %: the first trees of the best one, where only their number differs."""
+    trees = chosen["small"]["trees"]
+    if {**chosen["small"], "trees": 0} == {**chosen["best"], "trees": 0}:
+        return lightgbm.Booster(model_str=best.model_to_string(num_iteration=trees))
+    return _fit(task, train, chosen["small"])
 
 
 def _fit(
