@@ -101,9 +101,17 @@ def end_left_over(home: Path) -> None:
 
 
 def _within(client: Client, number: int, budget: float) -> dict[str, Any]:
-    """Let it run for its time, then stop it; what is being trained then is given up."""
+    """Let it run for its time, then stop it; what is being trained then is given up, but for the first trial."""
+
+    def spent(found: dict[str, Any]) -> bool:
+        progress = found["progress"]
+        return (progress["elapsed_seconds"] or 0.0) > budget and progress["stages"].get("scored", 0) > 0
+
+    found = client.search(number)
+    if found["state"] == "paused" and not spent(found):
+        client.resume_search(number)
     while (found := client.search(number))["state"] in ("queued", "running"):
-        if (found["progress"]["elapsed_seconds"] or 0.0) > budget:
+        if spent(found):
             client.stop_search(number)
         time.sleep(LOOK_S)
     return found
