@@ -2,13 +2,14 @@
 PYTHON ?= python3
 VENV := .venv
 LITERT := .venv-litert
+RIVALS := .venv-bench
 BIN := $(VENV)/bin
 # A CPU or CUDA build of torch from an index of your choice, for example TORCH_INDEX=https://…/whl/cpu
 TORCH_INDEX ?=
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-arm test-faults lint format schema litert sshd beds bench-measuring bench-board bench-boards bench-fleet bench-data bench-subset clean
+.PHONY: help demo test test-arm test-faults lint format schema litert sshd beds bench-measuring bench-board bench-boards bench-fleet bench-data bench-subset bench-accuracy clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 26
@@ -65,8 +66,11 @@ bench-data: $(VENV)/.dev ## Check a sales table of 44 million rows
 bench-subset: $(VENV)/.dev ## Rank architectures on subsets of the series and on all of them: [ROSSMANN=folder]
 	$(if $(ROSSMANN),ROSSMANN="$(abspath $(ROSSMANN))") $(BIN)/python -m tests.benchmarks.subset
 
+bench-accuracy: $(VENV)/.dev $(RIVALS)/.ready ## Compare accuracy and cost with LightGBM and others: [ROSSMANN=folder ONLY=… BUDGET=s SERIES=n WORK=…]
+	ROSSMANN="$(ROSSMANN)" ONLY="$(ONLY)" BUDGET="$(BUDGET)" SERIES="$(SERIES)" WORK="$(WORK)" $(BIN)/python -m tests.benchmarks.accuracy
+
 clean: ## Remove the virtual environment and what the demo wrote
-	rm -rf $(VENV) $(LITERT) .nas build *.egg-info
+	rm -rf $(VENV) $(LITERT) $(RIVALS) .nas build *.egg-info
 
 $(VENV)/.%: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -84,6 +88,14 @@ $(LITERT)/.ready: constraints-litert.txt
 	@echo "Installing LiteRT's converter into $(LITERT); this takes a minute or two"
 	$(if $(TORCH_INDEX),$(LITERT)/bin/python -m pip install -q --index-url $(TORCH_INDEX) -c constraints-litert.txt torch)
 	$(LITERT)/bin/python -m pip install -q -c constraints-litert.txt litert-torch
+	@touch $@
+
+$(RIVALS)/.ready: constraints-bench.txt
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { $(call APT,python3-venv); }
+	$(PYTHON) -m venv $(RIVALS)
+	@echo "Installing what we are compared with into $(RIVALS); this takes some minutes"
+	$(if $(TORCH_INDEX),$(RIVALS)/bin/python -m pip install -q --index-url $(TORCH_INDEX) -c constraints-bench.txt torch)
+	$(RIVALS)/bin/python -m pip install -q -c constraints-bench.txt lightgbm neuralforecast optuna statsforecast
 	@touch $@
 
 sshd:
