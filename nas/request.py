@@ -202,7 +202,9 @@ class SearchRequest(_Frozen):
     )
 
     name: str = Field("search", min_length=1, max_length=100)
-    space: str | SearchSpace = Field("lstm_compact", description="A built-in space by name, or a whole space inline.")
+    space: str | SearchSpace | None = Field(
+        None, description="A built-in space by name, or a whole space inline; by default the one for the data's steps."
+    )
     data: DataSpec = DataSpec()
     devices: tuple[Annotated[str, Field(pattern=DEVICE_NAME)], ...] = Field(
         min_length=1, description="Devices or pools of devices; every candidate is measured on each."

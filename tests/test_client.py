@@ -37,7 +37,7 @@ def test_the_whole_way_from_a_device_to_a_package(client, db):
     assert client.health()["status"] == "ok"
     device = client.add_device({"name": "pi4", "transport": "local"})
     assert client.devices() == [client.device("pi4")] == [device]
-    assert [space["name"] for space in client.search_spaces()] == ["lstm_compact"]
+    assert [space["name"] for space in client.search_spaces()] == ["lstm_compact", "lstm_hourly", "lstm_weekly"]
     space = client.search_space("lstm_compact")["space"]
     search = client.start_search({"name": "spring", "space": space, "devices": ["pi4"], "trials": 2})
     id_ = search["id"]

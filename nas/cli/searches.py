@@ -31,7 +31,9 @@ def service() -> Client:
 @app.command()
 def start(
     device: Annotated[list[str], typer.Option(help="Device to measure on; give it again for several.")],
-    space: Annotated[str, typer.Option(help="A built-in space, or a YAML file.")] = "lstm_compact",
+    space: Annotated[
+        str | None, typer.Option(help="A built-in space, or a YAML file; by default the one for the data's steps.")
+    ] = None,
     data: Annotated[Path | None, typer.Option(help="CSV or Parquet; default: Complete Journey.")] = None,
     dataset: Annotated[int | None, typer.Option(help="Number of a data set; `nas data list` shows them.")] = None,
     unique_id: table.UniqueId = None,
@@ -64,7 +66,9 @@ def start(
     trials: Annotated[int, typer.Option(help="Architectures to propose.")] = 36,
     validation_days: Annotated[int | None, typer.Option(help="Days before the test that choose among trials.")] = None,
     test_days: Annotated[int | None, typer.Option(help="Last days, for the final report only.")] = None,
-    max_epochs: Annotated[int, typer.Option(help="Where a training ends if early stopping has not.")] = 60,
+    max_epochs: Annotated[int, typer.Option(help="Length of a training, unless it stops early.")] = 12,
+    quantile: Annotated[list[float] | None, typer.Option(help="Forecast this quantile too, as 0.1 and 0.9.")] = None,
+    loss: Annotated[str, typer.Option(help="absolute forecasts the median, squared the mean.")] = "absolute",
     seed: Annotated[int, typer.Option(help="Seed of the sampler and of training.")] = 0,
     sampler: Annotated[str, typer.Option(help="tpe, nsga2 or random.")] = "tpe",
     beside_load: Annotated[
@@ -77,14 +81,16 @@ def start(
     """Start a search."""
     parts = {"validation_days": validation_days, "test_days": test_days}
     asked = {**table.described(locals()), **{name: days for name, days in parts.items() if days is not None}}
+    described, usual = _table(data, dataset, asked)
+    named = space or usual
     request: dict[str, Any] = {
         "name": name,
-        "space": space if _is_name(space) else SearchSpace.load(Path(space)).to_dict(),
-        "data": _table(data, dataset, asked),
+        "space": named if named is None or _is_name(named) else SearchSpace.load(Path(named)).to_dict(),
+        "data": described,
         "devices": device,
         "constraints": _constraints(constraint or ()),
         "trials": trials,
-        "training": {"max_epochs": max_epochs},
+        "training": {"max_epochs": max_epochs, "quantiles": quantile or [], "loss": loss},
         "seed": seed,
         "sampler": sampler,
         "beside_load": beside_load,
@@ -246,23 +252,28 @@ def save_package(client: Client, student: int, folder: Path) -> Path:
     return path
 
 
-def _table(data: Path | None, dataset: int | None, asked: dict[str, Any]) -> dict[str, Any]:
-    """The request's ``data``; a table that lies on this computer is looked at before anything is queued."""
+def _table(data: Path | None, dataset: int | None, asked: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
+    """The request's ``data``, and the space for such data where that can be told here.
+
+    A table that lies on this computer is looked at before anything is queued.
+    """
     if dataset is not None:
         if data is not None:
             raise RequestError("--data and --dataset name two tables; give one of them.")
-        return {"source": "dataset", "dataset": dataset, **asked}  # the rest as when it was added
+        return {"source": "dataset", "dataset": dataset, **asked}, None  # the rest as when it was added
     if data is None:
         if {"columns", "hist", "futr", "stat", "ignore", "open", "available"} & asked.keys():
             raise RequestError(
                 "--unique-id, --ds, --y, --hist, --futr, --stat, --ignore, --open and --available name columns of a "
                 "table; give it with --data or --dataset."
             )
-        return asked
+        return asked, None
     found = {"source": "table", "path": str(data.expanduser().absolute()), **asked}
-    if urlsplit(Settings.from_environment().url).hostname in ("127.0.0.1", "localhost", "::1"):
-        table.refuse_problems(str(data), table.examine(found), listed=False)
-    return found
+    if urlsplit(Settings.from_environment().url).hostname not in ("127.0.0.1", "localhost", "::1"):
+        return found, None
+    profile = table.examine(found)
+    table.refuse_problems(str(data), profile, listed=False)
+    return found, profile.space
 
 
 def _make_folder(folder: Path) -> None:

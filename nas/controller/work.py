@@ -24,7 +24,7 @@ from nas.data.sources import dataset
 from nas.data.split import Split
 from nas.devices import host_lock
 from nas.devices.fleet import Fleet
-from nas.errors import NasError
+from nas.errors import DataError, NasError
 from nas.request import DataSpec, SearchRequest
 from nas.search.distil import distil
 from nas.search.loop import SearchRun, Tools
@@ -107,6 +107,7 @@ def carry_out_search(place: Place, search: Search, heartbeat: Heartbeat) -> End:
     space = SearchSpace.from_mapping(search.space)
     refuse_impossible(place.db, request, space)
     panel = place.load(request.data)
+    _expect_frequency(space, panel)
     split = _split(panel, request.data)
     asked = (*request.objectives, *request.constraints)
     require_slices(asked, panel, split.validation_origins, split.horizon)
@@ -240,6 +241,14 @@ def _check(place: Place, search: Search, heartbeat: Heartbeat) -> None:
         raise Interrupted(WorkState.paused, f"Stopped by its user; `nas search resume {search.id}` goes on.")
     if wants == "cancel":
         raise Interrupted(WorkState.cancelled, "Cancelled by its user.")
+
+
+def _expect_frequency(space: SearchSpace, panel: Panel) -> None:
+    if space.frequency != panel.frequency:
+        raise DataError(
+            f"The table is {panel.frequency}, the space {space.name} is for {space.frequency} sales; search again with "
+            f"the space {panel.clock.space}, or say frequency: {panel.frequency} in your own."
+        )
 
 
 def _split(panel: Panel, spec: DataSpec) -> Split:

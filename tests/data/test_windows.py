@@ -105,7 +105,7 @@ def test_a_forecast_outside_the_calendar_is_refused(panel, origin):
 @given(st.sampled_from([7, 14, 28, 84]), st.integers(1, 20))
 def test_training_uses_all_that_it_may_and_nothing_after_its_end(panel, window, horizon):
     split = Split.of(panel, horizon=horizon)
-    series_index, origin = training_pairs(panel, split, window)
+    series_index, origin = training_pairs(panel, horizon, split.train_end, window)
     assert (origin + horizon).max() == split.train_end
     expected = {
         (series, day)
@@ -120,7 +120,7 @@ def test_training_uses_all_that_it_may_and_nothing_after_its_end(panel, window, 
 def test_no_pair_for_training_is_a_data_error(panel):
     unseen = replace(panel, mask=np.where(np.arange(160) < 80, 0, panel.mask).astype(np.float32))
     with pytest.raises(DataError, match="No series has 14 observed steps followed by 14 more"):
-        training_pairs(unseen, Split.of(panel), 28)
+        training_pairs(unseen, 14, Split.of(panel).train_end, 28)
 
 
 def test_evaluation_is_all_series_at_the_first_origin_then_the_next(panel):

@@ -132,7 +132,7 @@ def test_a_wrong_method_tells_the_right_one(http):
         ("/api/v1/searches", {"devices": ["pi4"], "constraints": {"size_kb": {"pi5": 1}}}, "size_kb@pi5 is of pi5"),
         ("/api/v1/searches", {"devices": ["pi4"], "constraints": {"wape": "low"}}, "constraints.wape: "),
         ("/api/v1/searches", {"devices": ["pi4"], "name": ""}, "name: "),
-        ("/api/v1/searches", {"devices": ["pi4"], "data": {"source": "table"}}, "source table needs a path"),
+        ("/api/v1/searches", {"devices": ["pi4"], "data": {"source": "table"}}, "and these need a path"),
         ("/api/v1/searches", [], "body: "),
         ("/api/v1/searches", None, "body: "),
         ("/api/v1/devices", {"name": "here"}, "transport"),

@@ -41,7 +41,7 @@ def test_a_search_is_queued_with_its_space_resolved_and_its_defaults_filled_in(h
     assert http.get(answer.headers["location"]).json() == found
     assert (found["state"], found["wants"], found["reason"], found["started_at"]) == ("queued", None, None, None)
     assert found["space"] == SearchSpace.load("lstm_compact").to_dict()
-    assert (found["request"]["sampler"], found["request"]["data"]["horizon"]) == ("tpe", 14)
+    assert (found["request"]["sampler"], found["request"]["data"]["horizon"]) == ("tpe", None)
     assert found["progress"] == {
         "asked": 3,
         "finished": 0,

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Query, Response, status
 
 from nas.abilities import refuse_impossible
 from nas.errors import NotFound, RequestError
+from nas.frequency import FREQUENCIES
 from nas.request import DataSpec, SearchRequest
 from nas.service.context import Db, Id, Limit, Number, Offset
 from nas.service.problems import responses
@@ -23,8 +24,13 @@ def start_search(db: Db, request: SearchRequest, response: Response) -> SearchVi
 
     What was said of a data set when it was added holds where the request does not say otherwise.
     """
-    request = request.model_copy(update={"data": _described(db, request.data)})
-    space = _resolve(request.space)
+    data, freq = _described(db, request.data)
+    space = _resolve(request.space or FREQUENCIES[freq or "daily"].space)
+    if freq is not None and space.frequency != freq:
+        raise RequestError(
+            f"{space.name} is a space for {space.frequency} sales, but the data are {freq}; leave it out."
+        )
+    request = request.model_copy(update={"data": data})
     refuse_impossible(db, request, space)
     search = searches.create(db, name=request.name, request=request.model_dump(mode="json"), space=space.to_dict())
     response.headers["Location"] = f"/api/v1/searches/{search.id}"
@@ -96,17 +102,21 @@ def _resolve(space: str | SearchSpace) -> SearchSpace:
         raise RequestError(str(error)) from error
 
 
-def _described(db: Database, data: DataSpec) -> DataSpec:
-    """What was said of a data set when it was added holds, where the search does not say otherwise."""
+def _described(db: Database, data: DataSpec) -> tuple[DataSpec, str | None]:
+    """The data, and their frequency where it is known by now.
+
+    What was said of a data set when it was added holds, where the search does not say otherwise.
+    """
     if data.dataset is None:
-        return data
+        return data, data.freq or (None if data.source == "table" else "daily")
     try:
         dataset, look = datasets.get(db, data.dataset)
     except NotFound as error:  # it is the body that is wrong, not the path
         raise RequestError(str(error)) from error
     if look.state == WorkState.failed:
         raise RequestError(f"Data set {dataset.id} ({dataset.name}) cannot be used: {look.reason}")
-    return DataSpec.checked({**dataset.description, **data.model_dump(exclude_unset=True)})
+    found = DataSpec.checked({**dataset.description, **data.model_dump(exclude_unset=True)})
+    return found, found.freq or (look.result or {}).get("frequency")
 
 
 def _view(db: Database, search: Search) -> SearchView:
