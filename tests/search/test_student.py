@@ -20,8 +20,10 @@ from nas.devices.fleet import Fleet
 from nas.devices.tensors import encode_output
 from nas.export.onnx import forecast
 from nas.request import DataSpec, SearchRequest, Training
-from nas.search.student import Workshop, make_student, trained_forms
+from nas.search.forms import trained_forms
+from nas.search.student import make_student
 from nas.search.trainer import train_and_score
+from nas.search.workshop import Workshop
 from nas.store import jobs, leases, searches, trials
 
 __all__ = ["db", "migrated", "settings"]
