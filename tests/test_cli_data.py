@@ -39,7 +39,7 @@ def test_a_table_is_added_with_what_its_columns_mean(nas, service, file):
     found = json.loads(out)
     assert (code, found["state"], found["path"]) == (0, "queued", None)
     assert found["description"] == {
-        "columns": {"unique_id": ["store", "item"], "ds": "day", "y": "y"},
+        "columns": {"unique_id": ["store", "item"], "ds": "day"},
         "futr": ["promo"],
         "open": "open",
         "available": "stock",

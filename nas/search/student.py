@@ -102,7 +102,7 @@ def make_student(  # a trial, its weights, and what it is compared with
         report=report_files(_report(f"student-{job.id}", forms[chosen], plain, shop)),
         training=request.training.model_dump(),
         origin={"search": job.search_id, "trial": job.trial, "sampler": request.sampler, "seed": request.seed},
-        distilled={**distilled.recipe, **distilled.report} if distilled else None,
+        distilled={**distilled.report, **distilled.recipe} if distilled else None,
     )
     result = {
         "architecture": architecture.to_dict(),

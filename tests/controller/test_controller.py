@@ -23,7 +23,7 @@ def controller(settings, db):
 
 def start(db, device):
     request = SearchRequest.model_validate({"devices": [device], "trials": 1, "data": {"source": "synthetic"}})
-    space = SearchSpace.load(request.space)
+    space = SearchSpace.load(request.space or "lstm_compact")
     return searches.create(db, name="t", request=request.model_dump(mode="json"), space=space.to_dict())
 
 

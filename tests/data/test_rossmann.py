@@ -80,7 +80,7 @@ def test_the_columns_are_what_they_say(folder):
 
 def test_a_mailing_is_active_in_its_months_from_its_first_week_on(folder):
     frame = load(folder).frame
-    active = frame[frame["promo2"] == 1]
+    active = frame[frame["coupons"] == 1]
     assert set(active["unique_id"]) == {"2"}
     assert sorted(set(active["ds"].dt.month)) == [6, 9, 12]  # March was before week 20
     assert (active.groupby(active["ds"].dt.month).size() == [30, 30, 31]).all()

@@ -51,6 +51,7 @@ def made(tmp_path_factory):
         checks={"pi4": Checked(measured={}, verified={})},
         scorecards={"fp32": {"validation": {}, "test": {"slices": {}}}},
         beside={name: {} for name in NAMES},
+        report={"report.json": b"{}"},
         training=BUDGET.model_dump(),
         origin={"search": 1, "trial": 2, "sampler": "tpe", "seed": 0},
     )

@@ -41,7 +41,11 @@ class Bench:
     def start(self, **changes):
         usual = {"devices": list(self.transports or ["fake"]), "trials": 12, "sampler": "random"}
         request = SearchRequest.model_validate({**usual, **changes})
-        space = request.space if isinstance(request.space, SearchSpace) else SearchSpace.load(request.space)
+        space = (
+            request.space
+            if isinstance(request.space, SearchSpace)
+            else SearchSpace.load(request.space or "lstm_compact")
+        )
         self.search = searches.create(self.db, name="t", request=request.model_dump(mode="json"), space=space.to_dict())
         return self
 

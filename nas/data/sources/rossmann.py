@@ -22,7 +22,9 @@ from nas.errors import DataError
 from nas.request import DataSpec
 
 HIST = ("customers",)
-FUTR = ("open", "promo", "promo2", "state_holiday", "school_holiday")
+FUTR = ("open", "promo", "coupons", "state_holiday", "holiday_easter", "holiday_christmas", "school_holiday")
+KINDS = {"holiday_easter": "b", "holiday_christmas": "c"}
+"""State holidays whose eves differ from those of others, as ``StateHoliday`` writes them."""
 STAT = ("store", "store_type", "assortment", "competition")
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sept", "Oct", "Nov", "Dec")
 """As ``PromoInterval`` writes them."""
@@ -35,7 +37,8 @@ def load(spec: DataSpec, cache: Path) -> LongTable:  # noqa: ARG001 - the files 
     """Daily sales by store from the folder ``spec.path``.
 
     - ``customers`` (historic).
-    - ``open``, ``promo``, ``promo2``, ``state_holiday`` (any of them), ``school_holiday`` (known ahead): 0 or 1.
+    - ``open``, ``promo``, ``coupons`` (Promo2), ``state_holiday`` (any of them), ``holiday_easter``,
+      ``holiday_christmas``, ``school_holiday`` (known ahead): 0 or 1.
     - ``store``, ``store_type``, ``assortment``, ``competition`` (static): the last is the fifth of all stores that
       the distance to the nearest competitor falls into, 1 the nearest, or ``unknown``.
 
@@ -46,6 +49,7 @@ def load(spec: DataSpec, cache: Path) -> LongTable:  # noqa: ARG001 - the files 
     days, stores = _read(folder, "train", _TRAIN), _read(folder, "store", _STORE)
     days["Date"] = _dates(folder, days["Date"])
     days = _complete(days).merge(_described(stores), on="Store").sort_values(["Store", "Date"], ignore_index=True)
+    kind = days["StateHoliday"].astype(str)
     frame = pd.DataFrame(
         {
             "unique_id": days["Store"].astype(str),
@@ -54,8 +58,9 @@ def load(spec: DataSpec, cache: Path) -> LongTable:  # noqa: ARG001 - the files 
             "customers": days["Customers"],
             "open": days["Open"],
             "promo": days["Promo"],
-            "promo2": _mailed(days),
-            "state_holiday": (days["StateHoliday"].astype(str) != "0").astype("int8"),
+            "coupons": _mailed(days),
+            "state_holiday": (kind != "0").astype("int8"),
+            **{name: (kind == letter).astype("int8") for name, letter in KINDS.items()},
             "school_holiday": days["SchoolHoliday"],
             "store": days["Store"].astype(str),
             "store_type": days["StoreType"],

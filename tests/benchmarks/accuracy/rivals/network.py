@@ -16,16 +16,18 @@ import onnxruntime
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.accuracy import timing
+from benchmarks.accuracy import settings, timing
 from benchmarks.accuracy.task import Outcome, Task
 from nas.architecture import Architecture
 from nas.data.panel import Panel
 from nas.data.split import Split
 from nas.data.windows import Windows, evaluation, sample
 from nas.export import package
+from nas.export.calendar import calendar
 from nas.export.targets import export
+from nas.models.shape import Shape
 from nas.models.training import Trained, predict, refit, train
-from nas.request import Training
+from nas.request import DataSpec, Training
 
 PROBE_STEPS, MOST_EPOCHS = 4, 40
 
@@ -126,10 +128,18 @@ def _latency(model: bytes, task: Task, data: Data, window: int) -> dict[str, flo
 def _package(task: Task, data: Data, architecture: Architecture) -> None:
     """What predict.py needs beside the model, as the package has it."""
     shutil.copy(predict_file(), task.folder / "predict.py")
+    spec = DataSpec.checked(settings.filled(task.options["spec"]))
     described = SimpleNamespace(
-        panel=data.panel, split=data.split, architecture=architecture, models=[architecture.precision], origin={}
+        panel=data.panel,
+        split=data.split,
+        data=spec,
+        architecture=architecture,
+        shape=Shape.of(data.panel, task.horizon),
+        models=[architecture.precision],
+        origin={},
     )
     (task.folder / "architecture.json").write_text(json.dumps(package._architecture(described)))
+    (task.folder / "calendar.json").write_text(json.dumps(calendar(data.panel, spec)))
 
 
 def predict_file() -> Path:
