@@ -67,7 +67,7 @@ def show_(
 ) -> None:
     """Show what is in a data set, and everything that is wrong with it by row and column."""
     with service() as client:
-        found = show.follow_dataset(client, dataset) if watch else client.dataset(dataset)
+        found = show.follow_dataset(client, dataset, json=json) if watch else client.dataset(dataset)
     if json:
         show.as_json(found)
     else:

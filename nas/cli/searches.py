@@ -101,7 +101,7 @@ def start(
         if not json:
             show.line(f"search {found['id']} is queued: nas search show {found['id']} --watch")
         if watch:
-            found = show.follow_search(client, found["id"])
+            found = show.follow_search(client, found["id"], json=json)
     if json:
         show.as_json(found)
     if watch:
@@ -128,7 +128,7 @@ def show_(
 ) -> None:
     """Show how far a search is, and its trials."""
     with service() as client:
-        found = show.follow_search(client, search) if watch else client.search(search)
+        found = show.follow_search(client, search, json=json) if watch else client.search(search)
         trials = list(client.trials(search))
     if json:
         show.as_json(found)
@@ -200,7 +200,7 @@ def export(
     _make_folder(out)
     with service() as client:
         student = client.export_student(search, trial, device, teacher=teacher, alpha=alpha, store=store)
-        found = show.follow_student(client, student["id"])
+        found = show.follow_student(client, student["id"], json=json)
         if found["state"] != "completed":
             raise ControllerFault(f"Student {found['id']} {found['state']}: {found['reason']}")
         path = save_package(client, found["id"], out)

@@ -22,6 +22,8 @@ POLL_S = 1.0
 console = Console()
 if not console.is_terminal:
     console = Console(width=150)  # in a file nothing needs to be folded
+aside = Console(stderr=True)
+"""Where progress is shown while stdout is kept for JSON."""
 
 
 def as_json(value: Any) -> None:
@@ -58,22 +60,23 @@ def columns(objectives: Iterable[str], limits: Iterable[str]) -> list[str]:
     return names + [name for name in NAMED if name not in known]
 
 
-def follow_search(client: Client, search: int) -> Json:
+def follow_search(client: Client, search: int, *, json: bool = False) -> Json:
     """Show a search's progress until it ends or pauses; Ctrl-C leaves it running."""
-    with Live(console=console, refresh_per_second=4, transient=True) as live:
+    shown = aside if json else console
+    with Live(console=shown, refresh_per_second=4, transient=True) as live:
         while True:
             found = client.search(search)
             live.update(progress(found))
             if found["state"] in FINISHED:
                 break
             time.sleep(POLL_S)
-    console.print(progress(found))
+    shown.print(progress(found))
     return found
 
 
-def follow_student(client: Client, student: int) -> Json:
+def follow_student(client: Client, student: int, *, json: bool = False) -> Json:
     """Show an export's progress until it ends."""
-    with console.status("waiting for a controller") as status:
+    with (aside if json else console).status("waiting for a controller") as status:
         while True:
             found = client.student(student)
             if found["state"] in FINISHED:
@@ -82,9 +85,9 @@ def follow_student(client: Client, student: int) -> Json:
             time.sleep(POLL_S)
 
 
-def follow_dataset(client: Client, dataset: int) -> Json:
+def follow_dataset(client: Client, dataset: int, *, json: bool = False) -> Json:
     """Wait until a controller has looked at a data set."""
-    with console.status("waiting for a controller"):
+    with (aside if json else console).status("waiting for a controller"):
         while (found := client.dataset(dataset))["state"] not in FINISHED:
             time.sleep(POLL_S)
     return found

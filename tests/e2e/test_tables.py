@@ -37,6 +37,8 @@ def nas(service):
 @pytest.fixture(scope="module")
 def pi(client):
     client.add_device({"name": "pi", "transport": "local"})
+    yield
+    client.remove_device("pi")  # another name for this computer would have to wait for its session to end
 
 
 @pytest.mark.usefixtures("pi")
@@ -60,7 +62,7 @@ def test_from_a_table_to_forecasts_without_special_care(kind, nas, bare_python, 
     )
     assert found["state"] == "completed", found["reason"]
     student = nas("student", "export", str(found["id"]), "--out", ".", cwd=tmp_path)
-    with zipfile.ZipFile(student["path"]) as archive:
+    with zipfile.ZipFile(tmp_path / student["path"]) as archive:
         archive.extractall(tmp_path)
     folder = tmp_path / f"student-{student['id']}"
 
