@@ -37,8 +37,8 @@ START_S = 90.0
 
 
 def demo(
-    trials: Annotated[int, typer.Option(help="Architectures to propose.")] = 48,
-    share: Annotated[float, typer.Option(help="Limits: this share of a plain LSTM's latency and size.")] = 0.33,
+    trials: Annotated[int, typer.Option(help="Architectures to propose.")] = 40,
+    share: Annotated[float, typer.Option(help="Limits: this share of a plain LSTM's latency and size.")] = 0.5,
     out: Annotated[Path, typer.Option(help="Folder for the picture and the package.")] = Path("results/demo"),
 ) -> None:
     """Run a whole search on this computer: data, front, student. Takes five to ten minutes."""
@@ -76,7 +76,7 @@ def _share_of_plain(share: float) -> dict[str, float]:
     from nas.search.student import PLAIN  # noqa: PLC0415
 
     if not 0 < share < math.inf:
-        raise RequestError(f"--share is {share:g}, expected a number above 0 such as 0.33.")
+        raise RequestError(f"--share is {share:g}, expected a number above 0 such as 0.5.")
     with show.console.status("measuring a plain 1x128 LSTM on this computer"):
         artifact = export_untrained(PLAIN, Shape(horizon=14, hist=1, futr=2, vocabulary=()))
         here = Device("here", "local", python=sys.executable, root=str(Settings.from_environment().folder / "agent"))

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from nas.architecture import Architecture
-from nas.models.calendar import HOURS_PER_DAY, PayDays, TimeOfYear, weekday
+from nas.models.calendar import HOURS_PER_DAY, PayDays, TimeOfYear, day_of_year, weekday
 from nas.models.forecaster import Forecaster, Inputs, recurrent
 from nas.models.shape import Shape
 
@@ -176,9 +176,11 @@ class _DayEffect(nn.Module):
         if self.strength is not None and who is not None:
             scaled = hidden * (1 + self.strength(who).unsqueeze(1))
         effect = self.out(scaled).squeeze(-1)
-        for place, module in enumerate((self.pay, self.year)):
-            if module is not None:
-                effect = effect + self._mixed(module(time), who, place)
+        of_year = day_of_year(time) if self.pay is not None or self.year is not None else None
+        if self.pay is not None and of_year is not None:
+            effect = effect + self._mixed(self.pay(of_year, weekday(time)), who, 0)
+        if self.year is not None and of_year is not None:
+            effect = effect + self._mixed(self.year(of_year), who, 1)
         if self.plans is not None:
             effect = effect + self._mixed(self.plans(futr.transpose(1, 2)).transpose(1, 2), who, 2)
         return effect, hidden
