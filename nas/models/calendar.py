@@ -64,13 +64,12 @@ class PayDays(nn.Module):
             "left_count": [_working(day, range(1, left + 1)) for left in range(31) for day in range(_WEEK)],
         }
         for name, values in tables.items():
-            shape = (-1, 1) if name.endswith("row") else (-1,)
-            self.register_buffer(name, torch.tensor(values).reshape(shape), persistent=False)
+            self.register_buffer(name, torch.tensor(values), persistent=False)
 
     def forward(self, of_year: Tensor, day: Tensor) -> Tensor:
         """``[batch, steps, width]`` of the days of the year and their weekdays."""
         gone, left = self.gone(self.gone_count), self.left(self.left_count)
-        gone_row, left_row = (embedding(of_year, rows).squeeze(-1) + day for rows in (self.gone_row, self.left_row))
+        gone_row, left_row = (rows[of_year] + day for rows in (self.gone_row, self.left_row))
         return embedding(gone_row, gone) + embedding(left_row, left)
 
 
@@ -120,4 +119,4 @@ def _days(time: Tensor) -> Tensor:
 
 def _over(value: Tensor, by: int) -> Tensor:
     """Whole quotients of numbers that are not negative."""
-    return value // by
+    return torch.div(value, by, rounding_mode="floor")  # LiteRT has no whole-number division
