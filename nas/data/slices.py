@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nas.data.demand import CLASSES, classes
 from nas.data.metrics import Sums
 from nas.data.panel import Panel
 from nas.errors import RequestError
@@ -26,9 +27,6 @@ LARGEST = 50
 OTHERS, UNSEEN = "others", "unseen"
 HOLIDAYS = ("holiday", "state_holiday", "stateholiday")
 """A future-known covariate whose name starts so is 0 but on holidays."""
-ADI, CV2 = 1.32, 0.49
-"""Cut-offs of Syntetos, Boylan & Croston (2005): mean steps between sales, and squared variation of their sizes."""
-CLASSES = ("smooth", "erratic", "intermittent", "lumpy", "no sales")
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -155,15 +153,8 @@ def _promoted(panel: Panel, steps: NDArray[np.int64]) -> NDArray[np.bool_]:
 
 def _classes(known: Panel) -> NDArray[np.int64]:
     """The intermittency class of each series; steps on which a store is closed are left out, they ask for nothing."""
-    open_ = (known.mask > 0) & known.is_open
-    sold = open_ & (known.y > 0)
-    count, steps = sold.sum(axis=1), open_.sum(axis=1)
-    sales = np.where(sold, known.y, 0.0).astype(np.float64)
-    mean = sales.sum(axis=1) / np.maximum(count, 1)
-    variance = np.maximum(np.square(sales).sum(axis=1) / np.maximum(count, 1) - mean**2, 0)
-    rare = steps / np.maximum(count, 1) >= ADI
-    varied = variance / np.where(mean > 0, mean, 1) ** 2 >= CV2
-    return np.where(count == 0, CLASSES.index("no sales"), 2 * rare + varied)
+    series, step = np.nonzero((known.mask > 0) & known.is_open)
+    return classes(series, known.y[series, step], len(known.ids))
 
 
 def _deciles(volume: NDArray[np.float64]) -> Slicing:

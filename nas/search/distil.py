@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from nas.architecture import Architecture
 from nas.data.forecasts import Forecasts
+from nas.data.intervals import Interval, paired
 from nas.data.metrics import accuracy
 from nas.data.panel import Panel
 from nas.data.split import Split
@@ -26,7 +27,6 @@ from nas.search.teacher import Diary
 from nas.search.workshop import Workshop
 
 WITH, WITHOUT, SEARCHED = "with_teacher", "without_teacher", "as_searched"
-DRAWS = 1000
 
 Points = Mapping[str, NDArray[np.float32]]
 """Part of the split -> point forecasts [B, horizon]."""
@@ -154,7 +154,7 @@ def _report(lesson: Lesson, points: Mapping[str, Points], shop: Workshop) -> dic
         for name, found in points.items():
             figures[name][part] = accuracy(target, np.nan_to_num(found[part]), mask * np.isfinite(found[part]))
         series = np.tile(np.arange(len(panel.ids)), len(origins))
-        interval[part] = paired(target, points[WITH][part], points[WITHOUT][part], mask, series)
+        interval[part] = _loss(paired(target, points[WITH][part], points[WITHOUT][part], mask, series))
     choice = {name: figures[name]["validation"]["wape"] for name in (WITH, WITHOUT, SEARCHED)}
     shipped = min(choice, key=lambda name: choice[name])
     return {
@@ -190,25 +190,7 @@ def _recipe(lesson: Lesson, schedule: Training, shipped: str) -> dict[str, Any]:
     }
 
 
-def paired(
-    target: NDArray[np.float32],
-    a: NDArray[np.float32],
-    b: NDArray[np.float32],
-    mask: NDArray[np.float32],
-    series: NDArray[np.int64],
-) -> dict[str, float | None]:
-    """WAPE(a) / WAPE(b) - 1 with its 95 % interval, by a paired bootstrap over series (1,000 draws, seed 0).
-
-    Args:
-        target: float [B, horizon], what was sold; ``a`` and ``b`` are two forecasts of it.
-        mask: float [B, horizon], 1 where it was observed.
-        series: int [B], which series each row is of.
-    """
-    count = int(series.max()) + 1
-    sums = np.stack([np.bincount(series, (np.abs(f - target) * mask).sum(1), count) for f in (a, b)])
-    times = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), DRAWS)
-    whole, drawn = sums.sum(1), times @ sums.T
-    if not (whole[1] > 0 and (drawn[:, 1] > 0).all()):
-        return {"loss": None, "low": None, "high": None}
-    low, high = np.quantile(drawn[:, 0] / drawn[:, 1] - 1, [0.025, 0.975])
-    return {"loss": float(whole[0] / whole[1] - 1), "low": float(low), "high": float(high)}
+def _loss(found: Interval) -> dict[str, float | None]:
+    """The accuracy loss WAPE(with) / WAPE(without) - 1, with its 95 % bounds."""
+    low, high = (None if bound is None else bound - 1 for bound in (found.ratio_low, found.ratio_high))
+    return {"loss": found.loss, "low": low, "high": high}
