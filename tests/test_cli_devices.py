@@ -194,7 +194,8 @@ def test_what_does_not_answer_stays_out_and_comes_in_with_the_next_run(nas, clie
 
 
 def test_a_device_that_is_enrolled_otherwise_is_a_conflict_unless_replaced(nas, client, table):
-    nas("import", table(2))
+    code, out, err = nas("import", table(2))
+    assert (code, err) == (0, ""), out
     file = table(3, pi_1={"pool": "other"})
     code, _, err = nas("import", file)
     assert code == 1

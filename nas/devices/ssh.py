@@ -151,7 +151,11 @@ def _prepare_folder(sftp: paramiko.SFTPClient, root: str, agent: AgentFile) -> t
 def _make_folders(sftp: paramiko.SFTPClient, path: str) -> None:
     for folder in [path[:end] for end in range(1, len(path)) if path[end] == "/"] + [path]:
         if not _is_folder(sftp, folder):
-            sftp.mkdir(folder, 0o700)
+            try:
+                sftp.mkdir(folder, 0o700)
+            except OSError:  # SFTP says no more than "Failure"; another connection may have made it meanwhile
+                if not _is_folder(sftp, folder):
+                    raise
 
 
 def _is_folder(sftp: paramiko.SFTPClient, path: str) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx_models
+import paramiko
 import pytest
 from processes import is_alive, wait_until
 from sshd import make_key
@@ -133,6 +134,17 @@ def test_a_folder_that_cannot_be_made_is_the_devices_fault(sshd, tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(DeviceFault, match="check that the home folder exists"):
         opened(sshd.device(tmp_path / "file" / "agent"))
+
+
+def test_a_folder_that_another_connection_makes_at_the_same_moment_is_no_fault(sshd, tmp_path, monkeypatch):
+    once = paramiko.SFTPClient.mkdir
+
+    def twice(sftp, path, mode):
+        once(sftp, path, mode)
+        once(sftp, path, mode)  # the slower of two
+
+    monkeypatch.setattr(paramiko.SFTPClient, "mkdir", twice)
+    opened(sshd.device(tmp_path / "shared" / "agents" / "pi", python=sys.executable)).close()
 
 
 def test_a_folder_name_with_blanks_and_quotes_is_only_a_name(sshd, tmp_path):
