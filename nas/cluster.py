@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 from urllib.parse import urlsplit
@@ -12,6 +14,13 @@ from nas.settings import Settings
 
 P = ParamSpec("P")
 R = TypeVar("R")
+_WORKERS_ENVIRONMENT = {
+    **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"),
+    "MALLOC_TRIM_THRESHOLD_": str(2**30),
+    "MALLOC_MMAP_THRESHOLD_": str(2**25),
+}
+"""One thread each, whatever the service was started with. Dask's own setting for malloc gives memory back after each
+operation of a training, which then takes twice as long."""
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -101,15 +110,31 @@ class Cluster:
                     f"No Dask scheduler answers at NAS_CLUSTER={self._settings.cluster}; start it, or unset "
                     "NAS_CLUSTER to train on this computer."
                 ) from error
-        local = LocalCluster(
-            n_workers=self._settings.train_workers,
-            threads_per_worker=1,
-            processes=True,
-            host="127.0.0.1",
-            dashboard_address=None,
-            silence_logs="CRITICAL",
-        )
+        with _environment(_WORKERS_ENVIRONMENT):
+            local = LocalCluster(
+                n_workers=self._settings.train_workers,
+                threads_per_worker=1,
+                processes=True,
+                host="127.0.0.1",
+                dashboard_address=None,
+                silence_logs="CRITICAL",
+            )
         return Client(local, set_as_default=False)
+
+
+@contextmanager
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    """The nannies take over what the environment says when they are made, before Dask's own settings."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _refuse_open_link(settings: Settings) -> None:

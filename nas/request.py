@@ -143,6 +143,11 @@ class DataSpec(_Frozen):
                 "each column may be named once under hist, futr, stat, open, available or ignore, "
                 "and not unique_id, ds, y"
             )
+        if self.holidays and "holiday" in set(named) - set(self.ignore):
+            raise ValueError(
+                "holidays makes a covariate called holiday, so the table's own column of that name has to be ignored; "
+                "or leave holidays out"
+            )
         if self.freq or self.source in ("complete_journey", "rossmann", "synthetic"):
             try:
                 self.split_steps(FREQUENCIES[self.freq or "daily"])

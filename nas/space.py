@@ -18,6 +18,7 @@ from nas.architecture import Architecture, has_int8
 from nas.errors import NotFound, SpaceError
 from nas.frequency import FREQUENCIES, FrequencyName
 
+_ORDINALS = {1: "1st", 2: "2nd", 3: "3rd"}
 _FOLDER = Path(__file__).parents[1] / "search_spaces"  # beside nas/, in a checkout and in a wheel
 
 
@@ -109,6 +110,29 @@ class Parameters(_Strict):
         return self
 
 
+class First(_Strict):
+    """An architecture that is proposed before the sampler draws; it draws what is left out."""
+
+    cell: str | None = None
+    layers: int | None = None
+    hidden: int | None = None
+    window: int | None = None
+    history: str | None = None
+    features: Groups | None = None
+    embedding: int | None = None
+    head: int | None = None
+    decoder: str | None = None
+    precision: str | None = None
+    threads: int | None = None
+    runtime: str | None = None
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """What is fixed, as a sampler knows it."""
+        values = {name: value for name in type(self).model_fields if (value := getattr(self, name)) is not None}
+        return values | ({"features": _label(self.features)} if self.features is not None else {})
+
+
 class SearchSpace(_Strict):
     """A named set of architectures, drawn one at a time by ``suggest``."""
 
@@ -116,6 +140,9 @@ class SearchSpace(_Strict):
     description: str = ""
     frequency: FrequencyName = Field("daily", description="What one step of the series is.")
     parameters: Parameters
+    first: Annotated[tuple[First, ...], Field(strict=False)] = Field(
+        (), description="Architectures that a search begins with, such as those that did well on other tables."
+    )
 
     @model_validator(mode="after")
     def _pools(self) -> SearchSpace:
@@ -125,6 +152,19 @@ class SearchSpace(_Strict):
                 f"history offers pooled, so every window of {clock.name} sales must be longer than "
                 f"{clock.recent} {clock.unit}s; the shortest is {min(windows)}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _first_fit(self) -> SearchSpace:
+        for number, first in enumerate(self.first, start=1):
+            for name, value in first.given.items():
+                offered = _values(getattr(self.parameters, name))
+                labels = [_label(groups) for groups in offered] if name == "features" else list(offered)
+                if value not in labels:
+                    raise ValueError(
+                        f"the {_ORDINALS.get(number, f'{number}th')} of first has {name} {value!r}, which parameters "
+                        f"does not offer; expected one of {', '.join(map(str, labels))}"
+                    )
         return self
 
     def suggest(self, trial: Suggester) -> Architecture:

@@ -81,7 +81,13 @@ def test_a_table_is_forgotten(nas, service, file):
 
 
 def test_wrong_words_are_one_sentence(nas, service, file):
-    for words, says in ((("--fill", "mean"), "fill"), (("--open", "y"), "named once"), (("--name", "a/b"), "no name")):
+    holidays = ("--holidays", "DE", "--futr", "holiday")
+    for words, says in (
+        (("--fill", "mean"), "fill"),
+        (("--open", "y"), "named once"),
+        (("--name", "a/b"), "no name"),
+        (holidays, "of that name has to be ignored"),
+    ):
         code, _, err = nas("data", "add", file, *words)
         assert (code, says in err) == (2, True), err
 

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import math
+import warnings
 import weakref
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
 import optuna
-from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
+from optuna.exceptions import ExperimentalWarning
+from optuna.samplers import BaseSampler, NSGAIISampler, PartialFixedSampler, RandomSampler, TPESampler
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
@@ -103,15 +105,23 @@ class Study:
         begun = self._study.get_trials(deepcopy=False)[number:]
         if begun:
             return self._adopt(begun[0])
-        self._study.sampler = _sampler(self._request, number)
+        self._study.sampler = self._sampler(number)
         return self._propose(self._study.ask(), number)
 
     def _adopt(self, frozen: FrozenTrial) -> Proposal:
         return self._propose(optuna.Trial(self._study, frozen._trial_id), frozen.number)  # noqa: SLF001 Optuna has no public way back to a running trial
 
     def _propose(self, trial: optuna.Trial, number: int) -> Proposal:
-        self._study.sampler = _sampler(self._request, number)
+        self._study.sampler = self._sampler(number)
         return Proposal(number, self._space.suggest(trial))
+
+    def _sampler(self, number: int) -> BaseSampler:
+        sampler, first = _sampler(self._request, number), self._space.first
+        if number >= len(first):
+            return sampler
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)  # has been one since 2.4
+            return PartialFixedSampler(first[number].given, sampler)
 
 
 def trial_seed(seed: int, number: int) -> int:
