@@ -277,7 +277,8 @@ class TeacherRequest(_Frozen):
         None, description="Where it is measured; none: those of the search, and without a search nowhere."
     )
     architecture: dict[str, Any] | None = Field(
-        None, description="Of a trained one; by default an LSTM of 2 layers with 512 units each, window 56."
+        None,
+        description="Of a trained one; by default an LSTM of 2 layers of 512 units, window 56, history pooled.",
     )
     members: int = Field(1, ge=1, le=32, description="Networks that are trained from different seeds and averaged.")
     training: Training | None = Field(None, description="None: the search's.")

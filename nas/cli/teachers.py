@@ -26,6 +26,7 @@ def train(
     layers: Annotated[int, typer.Option(help="Stacked LSTM layers.")] = 2,
     hidden: Annotated[int, typer.Option(help="Units per layer.")] = 512,
     window: Annotated[int, typer.Option(help="Lookback window in steps.")] = 56,
+    history: Annotated[str, typer.Option(help="daily, or pooled, which takes a third of the time.")] = "pooled",
     members: Annotated[int, typer.Option(help="Networks that are trained from different seeds and averaged.")] = 1,
     max_epochs: Annotated[int | None, typer.Option(help="Where a training ends; default: as in the search.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the first member.")] = 0,
@@ -33,7 +34,7 @@ def train(
     json: AsJson = False,
 ) -> None:
     """Train a large teacher on a search's data; a kill costs one epoch."""
-    network = {"layers": layers, "hidden": hidden, "window": window}
+    network = {"layers": layers, "hidden": hidden, "window": window, "history": history}
     request: dict[str, Any] = {"search": search, "architecture": network, "members": members, "seed": seed}
     with service() as client:
         if max_epochs is not None:
