@@ -177,7 +177,7 @@ class Client:
         """One built-in search space."""
         return self._json("GET", f"/api/v1/search-spaces/{quote(name, safe='')}")
 
-    def export_student(
+    def export_student(  # noqa: PLR0913 - all but the trial are keywords
         self,
         search: int,
         trial: int | None = None,
@@ -185,6 +185,8 @@ class Client:
         *,
         teacher: int | None = None,
         alpha: float = 0.5,
+        max_epochs: int | None = None,
+        refit: bool = False,
         store: str | None = None,
     ) -> Json:
         """Queue the export of a trial (of the front's recommended one, if none is named).
@@ -192,9 +194,12 @@ class Client:
         Args:
             teacher: Distil it from this teacher.
             alpha: The teacher's share of the loss.
+            max_epochs: Train the network anew for so long; by default it is what the search trained.
+            refit: Then train it once more on all weeks before the test.
             store: Pack this store's rows only.
         """
-        body = {"search": search, "trial": trial, "device": device, "teacher": teacher, "alpha": alpha, "store": store}
+        body = {"search": search, "trial": trial, "device": device, "teacher": teacher, "alpha": alpha}
+        body |= {"max_epochs": max_epochs, "refit": refit, "store": store}
         return self._json("POST", "/api/v1/students", body)
 
     def students(self, *, limit: int = 50, offset: int = 0) -> list[Json]:

@@ -313,6 +313,12 @@ class StudentRequest(_Frozen):
     in_sample: float = Field(
         0.5, ge=0, le=1, description="How much a forecast counts that an imported teacher made of its training sales."
     )
+    max_epochs: int | None = Field(
+        None, ge=1, le=10_000, description="Train the network anew for so long; none: as the search trained it."
+    )
+    refit: bool = Field(
+        False, description="Then train once more on all weeks before the test; validation is judged before that."
+    )
     store: str | None = Field(
         None,
         min_length=1,
@@ -320,3 +326,9 @@ class StudentRequest(_Frozen):
         pattern=r"^[^\x00-\x1f\x7f]+$",
         description="A package for this store alone; none: for all of them.",
     )
+
+    @model_validator(mode="after")
+    def _refit_alone(self) -> Self:
+        if self.refit and self.teacher is not None:
+            raise ValueError("refit trains on sales alone, without the teacher; leave one of them out")
+        return self

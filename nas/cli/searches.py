@@ -192,6 +192,12 @@ def export(
     device: Annotated[str | None, typer.Option(help="Where to verify it; default: every device of the search.")] = None,
     teacher: Annotated[int | None, typer.Option(help="Distil it from this teacher.")] = None,
     alpha: Annotated[float, typer.Option(help="The teacher's share of the loss.")] = 0.5,
+    max_epochs: Annotated[
+        int | None, typer.Option(help="Train it anew for so long; default: as the search trained it.")
+    ] = None,
+    refit: Annotated[
+        bool, typer.Option("--refit", help="Then train it once more on all weeks before the test.")
+    ] = False,
     store: Annotated[str | None, typer.Option(help="Pack this store's rows only; default: those of all.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for the package.")] = Path("results"),
     json: AsJson = False,
@@ -199,7 +205,9 @@ def export(
     """Make a student of a trial: verified on its devices, packed, downloaded."""
     _make_folder(out)
     with service() as client:
-        student = client.export_student(search, trial, device, teacher=teacher, alpha=alpha, store=store)
+        student = client.export_student(
+            search, trial, device, teacher=teacher, alpha=alpha, max_epochs=max_epochs, refit=refit, store=store
+        )
         found = show.follow_student(client, student["id"], json=json)
         if found["state"] != "completed":
             raise ControllerFault(f"Student {found['id']} {found['state']}: {found['reason']}")

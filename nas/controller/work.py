@@ -27,6 +27,7 @@ from nas.devices.fleet import Fleet
 from nas.errors import DataError, NasError
 from nas.request import DataSpec, SearchRequest
 from nas.search.distil import distil
+from nas.search.finish import Finish, Finished, finish
 from nas.search.loop import SearchRun, Tools
 from nas.search.meter import Meter
 from nas.search.night import nights_of
@@ -154,15 +155,21 @@ def carry_out_student(place: Place, job: Job) -> End:
     lesson = lesson_of(place.db, job)
     wanted = (*request.objectives, *request.constraints)
     shop = _workshop(place, named, request.data, wanted, notes, beside_load=request.beside_load)
-    distilled = None
+    architecture, longer = Architecture.from_dict(trial.architecture), job.request.get("max_epochs")
+    plan = Finish.of(request.training, longer, refit=job.request.get("refit", False))
+    training, distilled = trial.training or {}, None
+    made = Finished(plan, weights, None, training.get("best_epoch", 0), training.get("parameters", 0))
     if lesson is not None:
         shop.tell("train with the teacher and without it")
-        architecture, seed = Architecture.from_dict(trial.architecture), trial_seed(request.seed, 0)
-        distilled = distil(architecture, weights, request.training, seed, lesson, shop, notes)
-        weights = distilled.weights
+        distilled = distil(architecture, weights, plan.budget, trial_seed(request.seed, 0), lesson, shop, notes)
+        made = replace(made, weights=distilled.weights, epochs=0)
+    elif longer is not None or plan.refit:
+        shop.tell("train to the end")
+        known = None if longer is not None else made
+        made = finish(architecture, plan, trial_seed(request.seed, trial.number), shop, known)
     shop = replace(shop, store=job.request.get("store"))
     before = _plain_before(place.db, job, named)
-    package, result = make_student(job, trial, weights, request, shop, before, distilled)
+    package, result = make_student(job, trial, made, request, shop, before, distilled)
     sha = place.db.blobs.put(package)
     return {"state": WorkState.completed, "package": sha, "result": result, "progress": {"step": "done"}}
 
@@ -210,11 +217,14 @@ def alone(facts: Mapping[str, Any]) -> AbstractContextManager[None]:
 
 
 def _plain_before(db: Database, job: Job, named: tuple[str, ...]) -> dict[str, Any] | None:
-    """The plain LSTM's figures, if an earlier student of this search has them from these devices and this store."""
-    of = list(named), job.request.get("store")
+    """The plain LSTM's figures, if an earlier student of this search, made alike, has them from these devices."""
+
+    def made(request: Mapping[str, Any]) -> tuple[Any, ...]:
+        return request.get("store"), request.get("max_epochs"), request.get("refit", False)
+
     for other in jobs.page(db, "student"):
         result = other.result if other.search_id == job.search_id else None
-        if result and (result["devices"], result.get("store")) == of:
+        if result and result["devices"] == list(named) and made(other.request) == made(job.request):
             found: dict[str, Any] = result["beside"]["plain_lstm"]
             return found
     return None

@@ -135,6 +135,8 @@ def _architecture(package: Package) -> dict[str, Any]:
 
 def _recipe(package: Package) -> dict[str, Any]:
     """How this student was trained: schedule, loss, and the teacher's part where it had one."""
+    split = package.split
+    end = split.steps - split.test if package.training.get("refit") else split.train_end
     return {
         "network": package.architecture.network.to_dict(),
         "schedule": {
@@ -147,7 +149,7 @@ def _recipe(package: Package) -> dict[str, Any]:
         "loss": {"of": "log(1 + sales), or sales with decoder plain", "weight": "sqrt(mean past sales + 1) of the row"},
         "teacher": (package.distilled or {}).get("teacher"),
         "distillation": package.distilled and dict(package.distilled),
-        "data": {"panel": package.panel.digest, "train_end": str(package.panel.date(package.split.train_end))},
+        "data": {"panel": package.panel.digest, "train_end": str(package.panel.date(end))},
     }
 
 

@@ -19,8 +19,10 @@ from nas.errors import CandidateFault
 from nas.export.artifact import Artifact
 from nas.export.store_slice import StoreSlice
 from nas.export.targets import export, exporter_for, is_onnx, suffix
+from nas.models.forecaster import Forecaster
 from nas.models.shape import Shape
 from nas.models.training import predict, restore
+from nas.search.finish import Finished
 from nas.search.trainer import judge
 from nas.search.workshop import Workshop
 
@@ -66,19 +68,19 @@ class Verification:
 
 
 def forms_of(
-    architecture: Architecture, weights: bytes, shop: Workshop, quantiles: tuple[float, ...]
+    architecture: Architecture, made: Finished, shop: Workshop, quantiles: tuple[float, ...]
 ) -> dict[str, Form]:
     """Every precision that the architecture's runtime has, made on a worker."""
     precisions = PRECISIONS if has_int8(architecture.cell, architecture.runtime) else ("fp32",)
     with shop.working():
         return shop.cluster.call(
-            trained_forms, architecture, weights, shop.shared(), shop.split, precisions, quantiles, shop.store
+            trained_forms, architecture, made, shop.shared(), shop.split, precisions, quantiles, shop.store
         )
 
 
 def trained_forms(  # a network, its data, and what of both is wanted
     architecture: Architecture,
-    weights: bytes,
+    made: Finished,
     panel: Panel,
     split: Split,
     precisions: tuple[str, ...],
@@ -93,15 +95,25 @@ def trained_forms(  # a network, its data, and what of both is wanted
     """
     forms, shape, part = {}, Shape.of(panel, split.horizon, quantiles), StoreSlice.of(panel, store) if store else None
     own = part.panel if part else panel
+
+    def restored(weights: bytes, precision: str) -> Forecaster:
+        return restore(replace(architecture, precision=precision), shape, weights)
+
+    def onnx_of(model: Forecaster) -> bytes:
+        return exporter_for("onnxruntime")(model).model
+
     for precision in precisions:
-        whole = restore(replace(architecture, precision=precision), shape, weights)
+        whole = restored(made.weights, precision)
         model, artifact = (part.forecaster(whole), part.export(whole)) if part else (whole, export(whole))
         expected = predict(model, verification_windows(own, split, architecture.window))
-        portable = artifact.model if is_onnx(architecture.runtime) else exporter_for("onnxruntime")(model).model
-        validation, test = (
-            judge(portable, architecture.window, own, split, each, shape.quantiles) for each in ("validation", "test")
-        )
-        kept = part.weights(whole) if part else weights
+        portable = artifact.model if is_onnx(architecture.runtime) else onnx_of(model)
+        judged = portable
+        if made.validated is not None:  # it has seen the validation weeks since
+            before = restored(made.validated, precision)
+            judged = onnx_of(part.forecaster(before) if part else before)
+        validation = judge(judged, architecture.window, own, split, "validation", shape.quantiles)
+        test = judge(portable, architecture.window, own, split, "test", shape.quantiles)
+        kept = part.weights(whole) if part else made.weights
         forms[precision] = Form(
             kept, artifact, portable, validation.card, test.card, test.errors, test.drawings, expected
         )

@@ -6,26 +6,23 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import torch
 
 from nas.architecture import Architecture
 from nas.data.intervals import paired_sums
 from nas.data.metrics import METRICS
-from nas.data.panel import Panel
 from nas.data.scorecard import Scorecard
 from nas.data.shift import shift
-from nas.data.split import Split
 from nas.devices.measurement import Measurement
 from nas.errors import Conflict
 from nas.export.package import Checked, Package, pack
 from nas.export.report import Report, Rival, report_files, rivals_of
-from nas.request import SearchRequest, Training
+from nas.request import SearchRequest
 from nas.search.distil import Distilled
+from nas.search.finish import Finish, Finished, finish
 from nas.search.forms import Form, compiled, forms_of
 from nas.search.forms import verified as on_devices
 from nas.search.objectives import costs
 from nas.search.study import trial_seed
-from nas.search.trainer import Trained, train_and_score
 from nas.search.workshop import Workshop, measured
 from nas.store.rows import Job, Trial
 
@@ -45,7 +42,7 @@ PLAIN = Architecture(
 def make_student(  # a trial, its weights, and what it is compared with
     job: Job,
     trial: Trial,
-    weights: bytes,
+    made: Finished,
     request: SearchRequest,
     shop: Workshop,
     plain: dict[str, Any] | None,
@@ -54,8 +51,8 @@ def make_student(  # a trial, its weights, and what it is compared with
     """Export, measure, verify, compare and pack one trial.
 
     Args:
-        weights: What is shipped, safetensors.
-        plain: The plain LSTM's figures from an earlier student of this search on the same devices.
+        made: What is shipped; the plain LSTM beside it is trained alike.
+        plain: The plain LSTM's figures from an earlier student that was made so on the same devices.
         distilled: How the weights came to be, where a teacher took part.
 
     Returns:
@@ -67,7 +64,7 @@ def make_student(  # a trial, its weights, and what it is compared with
     """
     architecture = Architecture.from_dict(trial.architecture)
     shop.tell("export")
-    forms = forms_of(architecture, weights, shop, request.training.quantiles)
+    forms = forms_of(architecture, made, shop, request.training.quantiles)
     shop.tell("measure and verify")
     found = {precision: measured(form.artifact, shop) for precision, form in forms.items()}
     verified = {precision: on_devices(form, shop) for precision, form in forms.items()}
@@ -80,7 +77,7 @@ def make_student(  # a trial, its weights, and what it is compared with
     }
     if plain is None:
         shop.tell("train the plain LSTM beside it")
-        plain = _plain(request, shop)
+        plain = _plain(request, made.plan, shop)
     chosen = architecture.precision
     winner = {**_figures(forms[chosen], found[chosen]), "parameters": (trial.training or {}).get("parameters")}
     shown = {name: figure for name, figure in plain.items() if name != "series_errors"}
@@ -100,7 +97,7 @@ def make_student(  # a trial, its weights, and what it is compared with
         scorecards={p: {"validation": f.validation.to_dict(), "test": f.test.to_dict()} for p, f in forms.items()},
         beside=beside,
         report=report_files(_report(f"student-{job.id}", forms[chosen], plain, shop)),
-        training=request.training.model_dump(),
+        training=made.recipe,
         origin={"search": job.search_id, "trial": job.trial, "sampler": request.sampler, "seed": request.seed},
         distilled={**distilled.report, **distilled.recipe} if distilled else None,
     )
@@ -132,27 +129,13 @@ def require_scored(trial: Trial) -> str:
     return trial.weights
 
 
-def train_alone(panel: Panel, split: Split, budget: Training, seed: int, threads: int) -> Trained:
-    """Runs on a worker that has the cores of all others: the plain LSTM is the largest network of all."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        return train_and_score(PLAIN, panel, split, budget, seed, None)
-    finally:
-        torch.set_num_threads(before)
-
-
-def _plain(request: SearchRequest, shop: Workshop) -> dict[str, Any]:
+def _plain(request: SearchRequest, plan: Finish, shop: Workshop) -> dict[str, Any]:
     """The plain LSTM, trained with the same budget on the same weeks, measured on the same devices."""
-    panel, seed = shop.shared(), trial_seed(request.seed, 0)
-    with shop.working():
-        workers = shop.cluster.workers
-        trained = shop.cluster.call(train_alone, panel, shop.split, request.training, seed, workers)
-    forms = forms_of(PLAIN, trained.learned.weights, shop, request.training.quantiles)
-    form = forms["fp32"]
+    made = finish(PLAIN, plan, trial_seed(request.seed, 0), shop)
+    form = forms_of(PLAIN, made, shop, request.training.quantiles)["fp32"]
     figures = _figures(form, measured(form.artifact, shop))
     errors = [float(f"{error:.6g}") for error in form.errors[0]]
-    return {**figures, "parameters": trained.learned.training["parameters"], "series_errors": errors}
+    return {**figures, "parameters": made.parameters, "series_errors": errors}
 
 
 def _figures(form: Form, measured: Mapping[str, Measurement]) -> dict[str, Any]:

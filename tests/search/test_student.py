@@ -20,6 +20,7 @@ from nas.devices.fleet import Fleet
 from nas.devices.tensors import encode_output
 from nas.export.onnx import forecast
 from nas.request import DataSpec, SearchRequest, Training
+from nas.search.finish import Finish, Finished, finish
 from nas.search.forms import trained_forms
 from nas.search.student import make_student
 from nas.search.trainer import train_and_score
@@ -71,7 +72,7 @@ def made(db, trained):
     """Make a student on these devices; returns its files and what is shown of it."""
     panel, split, found = trained
 
-    def made(*names, store=None):
+    def made(*names, store=None, plan=None):
         request = SearchRequest.model_validate({"devices": names})
         search = searches.create(db, name="s", request=request.model_dump(mode="json"), space={})
         held = leases.claim_next(db, leases.Observer(1000))
@@ -90,7 +91,10 @@ def made(db, trained):
                 beside_load=False,
                 store=store,
             )
-            package, result = make_student(job, trial, found.learned.weights, request, shop, PLAIN)
+            made = Finished(Finish(request.training), found.learned.weights, None, 1, 1)
+            if plan is not None:
+                made = finish(TINY, plan, 0, shop, made)
+            package, result = make_student(job, trial, made, request, shop, PLAIN)
         with zipfile.ZipFile(io.BytesIO(package)) as archive:
             return {name.partition("/")[2]: archive.read(name) for name in archive.namelist()}, result
 
@@ -125,11 +129,31 @@ def test_the_report_stands_beside_it(made, trained):
     assert len(first["forecast"]) == split.horizon and first["series"] in panel.ids
 
 
+def test_a_refit_ships_other_weights_and_validates_those_from_before(made, trained):
+    plan = Finish.of(Training(max_epochs=1, steps_per_epoch=5), None, refit=True)
+    files, _ = made("pi4", plan=plan)
+    form = json.loads(files["scorecard.json"])["forms"]["fp32"]
+    searched = trained[2]
+    assert form["validation"]["overall"]["wape"] == pytest.approx(searched.scorecard.overall["wape"], rel=1e-3)
+    assert files["weights.safetensors"] != searched.learned.weights
+    recipe = json.loads(files["recipe.json"])
+    assert (recipe["schedule"]["refit"], recipe["schedule"]["best_epoch"]) == (True, 1)
+    panel, split, _ = trained
+    assert recipe["data"]["train_end"] == str(panel.date(split.steps - split.test))
+
+
+def test_a_longer_training_has_more_patience():
+    longer = Finish.of(Training(patience=4), 30, refit=False)
+    assert (longer.budget.max_epochs, longer.budget.patience) == (30, 10)
+    assert Finish.of(Training(), None, refit=False).budget == Training()
+
+
 def test_quantiles_are_judged_in_search_and_student_alike(trained):
     panel, split, _ = trained
     budget = Training(max_epochs=1, steps_per_epoch=5, quantiles=(0.1, 0.9))
     found = train_and_score(TINY, panel, split, budget, 0, None)
-    forms = trained_forms(TINY, found.learned.weights, panel, split, ("fp32",), budget.quantiles)
+    made = Finished(Finish(budget), found.learned.weights, None, 1, 1)
+    forms = trained_forms(TINY, made, panel, split, ("fp32",), budget.quantiles)
     assert found.scorecard.overall["pinball"] == pytest.approx(forms["fp32"].validation.overall["pinball"], rel=1e-3)
     assert set(forms["fp32"].test.calibration) == {"0.1", "0.5", "0.9"}
     assert all(len(drawn.low) == split.horizon for drawn in forms["fp32"].drawings)

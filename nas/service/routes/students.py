@@ -40,7 +40,8 @@ def export_student(db: Db, request: Annotated[ExportRequest, Body()], response: 
     named = [request.device] if request.device else search.request["devices"]
     for name in named:
         boards_of(db, name)
-    wanted: dict[str, Any] = {"search": search.id, "trial": number, "devices": named, "store": request.store}
+    wanted: dict[str, Any] = {"search": search.id, "trial": number, "devices": named}
+    wanted |= request.model_dump(include={"store", "max_epochs", "refit"})
     if request.teacher is not None:
         _expect_teacher(jobs.get(db, request.teacher, "teacher"), search)
         wanted |= request.model_dump(include={"teacher", "alpha", "in_sample"})

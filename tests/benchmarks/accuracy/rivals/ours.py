@@ -22,7 +22,7 @@ from nas.request import Training
 LIMITS = {"size_kb": 150.0}
 """What the student may cost; far below any rival that is as accurate."""
 LONGER = Training(max_epochs=30, patience=10)
-"""The search compares short trainings; what it chose is trained for longer, as `nas student export --max-epochs` does."""
+"""The search compares short trainings; what it chose is trained for longer, as `nas student export` does on demand."""
 REQUEST: dict[str, Any] = {
     "space": "lstm_compact",
     "devices": ["here"],
