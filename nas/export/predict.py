@@ -13,7 +13,9 @@ and is marked by a 0 in the column `planned` of the forecast. A series that has 
 import argparse
 import csv
 import datetime
+import functools
 import json
+import math
 import os
 import sys
 from pathlib import Path
@@ -53,25 +55,27 @@ class Missing:
         return f"No plan was given for {'; '.join(lines)}; these forecasts have 0 in the column planned."
 
 
-def hour_of(text, recipe):
-    """Hours from 1970-01-01 00:00 to a step, on the store's own clock."""
-    frequency = recipe["frequency"]
-    moment = datetime.datetime.fromisoformat(text if frequency["hours"] == 1 else text[:10])
+@functools.lru_cache(maxsize=None)  # noqa: UP033 functools.cache is of Python 3.9
+def hour_of(text, hours, phase):
+    """Hours from 1970-01-01 00:00 to a step, on the store's own clock; every series has the same few."""
+    moment = datetime.datetime.fromisoformat(text if hours == 1 else text[:10])
     hour = (moment - EPOCH) // HOUR if moment.tzinfo is None else None
-    if hour is None or EPOCH + HOUR * hour != moment or hour % frequency["hours"] != frequency["phase"]:
+    if hour is None or EPOCH + HOUR * hour != moment or hour % hours != phase:
         raise ValueError(text)
     return hour
 
 
+@functools.lru_cache(maxsize=None)  # noqa: UP033 functools.cache is of Python 3.9
 def stamp(hour):
     """An hour as calendar.json writes it."""
     return f"{EPOCH + HOUR * int(hour):%Y-%m-%dT%H}"
 
 
-def moment_of(hour, recipe):
-    """A step as text, as :func:`hour_of` reads it."""
+@functools.lru_cache(maxsize=None)  # noqa: UP033 functools.cache is of Python 3.9
+def moment_of(hour, hours):
+    """A step of so many hours as text, as :func:`hour_of` reads it."""
     moment = EPOCH + HOUR * int(hour)
-    return str(moment if recipe["frequency"]["hours"] == 1 else moment.date())
+    return str(moment if hours == 1 else moment.date())
 
 
 def read(path, columns, recipe):
@@ -89,7 +93,7 @@ def read(path, columns, recipe):
                 raise Wrong(f"{path} has no column {', '.join(missing)}; expected {', '.join(columns)}.")
             for number, row in enumerate(rows, start=2):
                 try:
-                    hour = hour_of((row["ds"] or "").strip(), recipe)
+                    hour = hour_of((row["ds"] or "").strip(), hours, phase)
                 except ValueError:
                     raise Wrong(f"{path}, row {number}: ds is {row['ds']!r}, expected {form}.") from None
                 row["number"] = number
@@ -97,7 +101,7 @@ def read(path, columns, recipe):
                 first = series.setdefault(hour, row)
                 if first is not row:
                     if "again" in first or stamp(hour) not in twice:
-                        step = moment_of(hour, recipe)
+                        step = moment_of(hour, hours)
                         raise Wrong(f"{path}, row {number}: {row['unique_id']} has {step} twice; keep one of them.")
                     first["again"] = row
     except (OSError, UnicodeDecodeError, csv.Error) as error:
@@ -113,13 +117,24 @@ def number(path, row, name, available=None):
     try:
         value = float(row[name])
     except (TypeError, ValueError):
-        value = float("nan")
-    if not np.isfinite(value) or (name == "y" and value < 0):
+        value = math.nan
+    if not math.isfinite(value) or (name == "y" and value < 0):
         raise Wrong(f"{path}, row {row['number']}: {name} is {row[name]!r}, expected a number (y: 0 or more).")
     if "again" not in row:
         return value
     both = [value, number(path, row["again"], name)]
     return sum(both) if name == "y" else min(both) if name == available else sum(both) / 2
+
+
+def numbers(path, rows, name, available=None):
+    """One column of some rows, at once where there is nothing to say about them."""
+    try:
+        found = np.array([row[name] for row in rows], np.float64)
+    except (TypeError, ValueError):
+        found = np.array([np.nan])
+    if np.isfinite(found).all() and (name != "y" or (found >= 0).all()) and not any("again" in row for row in rows):
+        return found
+    return np.array([number(path, row, name, available) for row in rows])
 
 
 def inputs(history, future, recipe, paths):
@@ -137,7 +152,7 @@ def inputs(history, future, recipe, paths):
         rows, plan = history.get(series, {}), future.get(series, {})
         last = max(rows, default=newest)  # a new series starts with the others
         times[i] = last + recipe["frequency"]["hours"] * np.arange(1 - window, horizon + 1)
-        fill_past(past[i], mask[i], [rows.get(hour) for hour in times[i, :window]], recipe, paths[0])
+        fill_past(past[i], mask[i], [rows.get(hour) for hour in times[i, :window].tolist()], recipe, paths[0])
         fill_ahead(ahead[i], planned[i], (plan, rows, times[i, window:]), recipe, paths, missing)
         told = rows.get(last) or next(iter(plan.values()))
         for k, column in enumerate(columns["stat"]):
@@ -159,13 +174,16 @@ def fill_past(past, mask, rows, recipe, path):
     """One series' window: what was sold and was known, and where it says something of demand."""
     columns, known = recipe["columns"], ["y", *recipe["columns"]["hist"]]
     given, available = given_of(recipe), columns["available"]
-    for t, row in enumerate(rows):
-        if row is not None:
-            for j, name in given:
-                past[t, len(known) + j] = number(path, row, name)
-            mask[t] = available is None or available not in row or number(path, row, available, available) > 0
-            if mask[t]:
-                past[t, : len(known)] = [number(path, row, name) for name in known]
+    here = np.array([t for t, row in enumerate(rows) if row is not None], np.int64)
+    there = [row for row in rows if row is not None]
+    for j, name in given:
+        past[here, len(known) + j] = numbers(path, there, name)
+    if available is not None and there and available in there[0]:
+        sold = numbers(path, there, available, available) > 0
+        here, there = here[sold], [row for row, said in zip(there, sold) if said]
+    mask[here] = 1
+    for k, name in enumerate(known):
+        past[here, k] = numbers(path, there, name)
 
 
 def fill_ahead(ahead, planned, of, recipe, paths, missing):
@@ -173,7 +191,7 @@ def fill_ahead(ahead, planned, of, recipe, paths, missing):
     plan, rows, hours = of
     skipped = set((recipe["clock"] or {}).get("skipped", ()))
     for j, name in given_of(recipe):
-        for t, hour in enumerate(hours):
+        for t, hour in enumerate(hours.tolist()):
             row = plan.get(hour, {})
             if (row.get(name) or "").strip():
                 ahead[t, j] = number(paths[1], row, name)
@@ -237,10 +255,10 @@ def write(file, names, hours, values, planned, recipe):
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(["unique_id", "ds", "forecast", *(f"q{levels[q]:g}" for q in others), "planned"])
     for i, series in enumerate(names):
-        for t, hour in enumerate(hours[i]):
+        for t, hour in enumerate(hours[i].tolist()):
             if stamp(hour) not in skipped:  # else no clock ever shows it
                 numbers = [f"{values[i, t, q]:.4f}" for q in [point, *others]]
-                writer.writerow([series, moment_of(hour, recipe), *numbers, planned[i, t]])
+                writer.writerow([series, moment_of(hour, recipe["frequency"]["hours"]), *numbers, planned[i, t]])
 
 
 def main():
