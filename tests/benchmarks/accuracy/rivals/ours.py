@@ -45,7 +45,8 @@ def run(task: Task) -> Outcome:
     validated = train(architecture, data.panel, data.split, LONGER, task.seed)
     found = network.outcome(task, data, architecture, LONGER, validated)
     fit = validated.seconds + found.fit_seconds  # the former says after how many epochs the latter ends
-    return replace(found, tuning_seconds=tuning, fit_seconds=fit, chosen=chosen)
+    notes = f"refit s is of two trainings of at most {LONGER.max_epochs} epochs, before and with the validation weeks"
+    return replace(found, tuning_seconds=tuning, fit_seconds=fit, chosen=chosen, notes=notes)
 
 
 def searched(task: Task) -> dict[str, Any]:
