@@ -9,7 +9,7 @@ TORCH_INDEX ?=
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-arm test-faults lint format schema litert sshd beds bench-measuring bench-board bench-boards bench-fleet bench-data bench-subset bench-accuracy clean
+.PHONY: help demo test test-arm test-faults lint format schema litert sshd beds bench-measuring bench-board bench-boards bench-fleet bench-data bench-subset bench-accuracy bench-distil clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 26
@@ -68,6 +68,9 @@ bench-subset: $(VENV)/.dev ## Rank architectures on subsets of the series and on
 
 bench-accuracy: $(VENV)/.dev $(RIVALS)/.ready ## Compare accuracy and cost with LightGBM and others: [ROSSMANN=folder ONLY=… BUDGET=s SERIES=n WORK=…]
 	ROSSMANN="$(ROSSMANN)" ONLY="$(ONLY)" BUDGET="$(BUDGET)" SERIES="$(SERIES)" WORK="$(WORK)" $(BIN)/python -m tests.benchmarks.accuracy
+
+bench-distil: $(VENV)/.dev $(RIVALS)/.ready ## Distil students from a 2x512 LSTM and from LightGBM: ROSSMANN=folder
+	ROSSMANN="$(ROSSMANN)" $(BIN)/python -m tests.benchmarks.distillation
 
 clean: ## Remove the virtual environment and what the demo wrote
 	rm -rf $(VENV) $(LITERT) $(RIVALS) .nas build *.egg-info

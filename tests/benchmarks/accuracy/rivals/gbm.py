@@ -204,12 +204,17 @@ def _usual(task: Task) -> Any:
 def _training_rows(task: Task, history: History, end: int, most: int | None) -> Rows:
     """One row per observed day, at a random distance from its origin."""
     draw = np.random.default_rng(task.seed)
-    series, day = np.nonzero(history.seen[:, task.horizon + 28 : end])
-    day = day + task.horizon + 28
+    series, day = _observed(task, history, end)
     if most is not None and len(day) > most:
         kept = draw.choice(len(day), most, replace=False)
         series, day = series[kept], day[kept]
     return _rows(task, history, series, day, day - draw.integers(0, task.horizon, len(day)))
+
+
+def _observed(task: Task, history: History, end: int) -> tuple[Any, Any]:
+    """Series and day of every observed day that has some past."""
+    series, day = np.nonzero(history.seen[:, task.horizon + 28 : end])
+    return series, day + task.horizon + 28
 
 
 def _forecast_rows(task: Task, history: History, origins: list[int]) -> Rows:
