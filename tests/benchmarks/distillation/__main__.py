@@ -21,12 +21,12 @@ from nas.space import SearchSpace
 WORK = cells.WORK / "distillation"
 DAY_S = 86_400.0
 EPOCHS = 30
-INTRODUCTION = """What a teacher gives a student on Rossmann's 934 stores, horizon 14, the last 42 days as test; through the
-real service on this computer. The student is the network that `lstm_compact` begins with, trained for {epochs} epochs
-with the teacher's word (half of the loss) and without it, on the same batches; which one is shipped is chosen on
-validation. The teachers are a 2x512 LSTM trained by `nas teacher train`, and LightGBM's forecasts of the training weeks
-(each half by a model of the other half) taken in by `nas teacher import`; the latter is not measured, as forecasts of
-any tool are not."""
+INTRODUCTION = """What a teacher gives a student on Rossmann's 934 stores, horizon 14, the last 42 days as test;
+through the real service on this computer. The student is the network that `lstm_compact` begins with, trained for
+{epochs} epochs with the teacher's word (half of the loss) and without it, on the same batches; which one is shipped is
+chosen on validation. The teachers are a 2x512 LSTM trained by `nas teacher train`, and LightGBM's forecasts of the
+training weeks (each half by a model of the other half) taken in by `nas teacher import`; the latter is not measured,
+as forecasts of any tool are not."""
 
 
 def main() -> None:
