@@ -30,6 +30,8 @@ from nas.models.training import Trained, predict, refit, train
 from nas.request import DataSpec, Training
 
 PROBE_STEPS, MOST_EPOCHS = 4, 40
+LONGER = Training(max_epochs=30, patience=10)
+"""Tuning compares short trainings; what it chose is trained for longer, as `nas student export` does on demand."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,12 +17,9 @@ from benchmarks.accuracy.task import Outcome, Task
 from nas.architecture import Architecture
 from nas.client import Client
 from nas.models.training import train
-from nas.request import Training
 
 LIMITS = {"size_kb": 150.0}
 """What the student may cost; far below any rival that is as accurate."""
-LONGER = Training(max_epochs=30, patience=10)
-"""The search compares short trainings; what it chose is trained for longer, as `nas student export` does on demand."""
 REQUEST: dict[str, Any] = {
     "space": "lstm_compact",
     "devices": ["here"],
@@ -42,10 +39,10 @@ def run(task: Task) -> Outcome:
         tuning = chosen["seconds"]
     architecture = Architecture.from_dict(chosen["architecture"])
     data = network.Data.of(task)
-    validated = train(architecture, data.panel, data.split, LONGER, task.seed)
-    found = network.outcome(task, data, architecture, LONGER, validated)
+    validated = train(architecture, data.panel, data.split, network.LONGER, task.seed)
+    found = network.outcome(task, data, architecture, network.LONGER, validated)
     fit = validated.seconds + found.fit_seconds  # the former says after how many epochs the latter ends
-    notes = f"refit s is of two trainings of at most {LONGER.max_epochs} epochs, before and with the validation weeks"
+    notes = f"refit s is of two trainings of at most {network.LONGER.max_epochs} epochs, before and with the validation weeks"
     return replace(found, tuning_seconds=tuning, fit_seconds=fit, chosen=chosen, notes=notes)
 
 
