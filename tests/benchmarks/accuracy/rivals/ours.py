@@ -42,7 +42,7 @@ def run(task: Task) -> Outcome:
     validated = train(architecture, data.panel, data.split, network.LONGER, task.seed)
     found = network.outcome(task, data, architecture, network.LONGER, validated)
     fit = validated.seconds + found.fit_seconds  # the former says after how many epochs the latter ends
-    notes = f"refit s is of two trainings of at most {network.LONGER.max_epochs} epochs, before and with the validation weeks"
+    notes = f"refit s is of two trainings of {network.LONGER.max_epochs} epochs, before and with the validation weeks"
     return replace(found, tuning_seconds=tuning, fit_seconds=fit, chosen=chosen, notes=notes)
 
 
