@@ -18,6 +18,8 @@ Rows = Dict[str, Dict[int, Dict[str, Any]]]
 HOUR = dt.timedelta(hours=1)
 EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001 # clocks here are the store's own, without a zone
 MEDIAN = 0.5
+AGAIN = "\0"
+"""Notes in a row the second one of its hour; no column can be called so."""
 
 
 class Recipe(NamedTuple):
@@ -124,8 +126,8 @@ def read_table(path: str, recipe: Recipe) -> Tuple[Rows, Rows]:
             for row in rows:
                 hour = _step(row["ds"], recipe)
                 part = (history if row["y"] else plans).setdefault(row["unique_id"], {})
-                if hour in part and hour in recipe.repeated and "again" not in part[hour]:
-                    part[hour]["again"] = row
+                if hour in part and hour in recipe.repeated and AGAIN not in part[hour]:
+                    part[hour][AGAIN] = row
                 else:
                     part[hour] = row
     except (ValueError, TypeError, csv.Error) as error:
@@ -234,7 +236,7 @@ def _number(row: Dict[str, Any], name: str, both: Callable[[List[float]], float]
     """One value; of an hour that the clock has twice, what ``both`` makes of the two."""
     try:
         value = float(row[name])
-        return both([value, float(row["again"][name])]) if "again" in row else value
+        return both([value, float(row[AGAIN][name])]) if AGAIN in row else value
     except (TypeError, ValueError):
         message = "The table lacks a number: %s is %.100r on %.100s; expected every one." % (name, row[name], row["ds"])
         raise Problem("bad_inputs", message) from None

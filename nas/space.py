@@ -157,6 +157,8 @@ class SearchSpace(_Strict):
     @model_validator(mode="after")
     def _first_fit(self) -> SearchSpace:
         for number, first in enumerate(self.first, start=1):
+            if first.precision == "int8" and first.cell and not has_int8(first.cell, first.runtime or "onnxruntime"):
+                raise ValueError(f"first has a {first.cell} in int8, which its runtime cannot run; use precision fp32")
             for name, value in first.given.items():
                 offered = _values(getattr(self.parameters, name))
                 labels = [_label(groups) for groups in offered] if name == "features" else list(offered)

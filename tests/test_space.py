@@ -73,6 +73,11 @@ def test_the_committed_schema_is_the_one_of_the_types():
         ("name: x\nparameters: {}\nfirst: [{hidden: 31}]\n", 1, "1st of first has hidden 31, which parameters"),
         ("name: x\nparameters: {}\nfirst:\n  - {features: [profile]}\n", 1, "expected one of calendar+discount"),
         ("name: x\nparameters: {}\nfirst:\n  - {hiden: 32}\n", 4, "unknown key"),
+        (
+            "name: x\nparameters: {cell: [gru], precision: [fp32, int8]}\nfirst: [{cell: gru, precision: int8}]\n",
+            1,
+            "a gru in int8",
+        ),
         ("parameters: {}\n", 1, "name: is missing"),
         ("name: X Y\nparameters: {}\n", 1, "name: "),
         ("name: [\n", 2, "not YAML"),

@@ -38,9 +38,9 @@ def line(text: str) -> None:
 
 def rows(title: str, columns: Sequence[str], lines: Sequence[Sequence[Any]]) -> None:
     """Print a table; None is shown as a dash."""
-    table = Table(title=title, title_justify="left", header_style="bold")
+    table = Table(title=escape(title), title_justify="left", header_style="bold")
     for column in columns:
-        table.add_column(column)
+        table.add_column(escape(column))
     for values in lines:
         table.add_row(*(escape(figure(value)) for value in values))
     console.print(table)
@@ -102,7 +102,7 @@ def progress(search: Json) -> Table:
     state = search["state"] + (f" ({search['wants']} asked for)" if search["wants"] else "")
     table.add_row(f"search {search['id']}", f"{state}, {done['finished']} of {done['asked']} trials")
     table.add_row("stages", escape(stages or "waiting"))
-    table.add_row("best", best or "–")
+    table.add_row("best", escape(best or "–"))
     table.add_row("time", f"{_span(done['elapsed_seconds'])} elapsed, {_span(done['eta_seconds'])} to go")
     if search["reason"]:
         table.add_row("reason", escape(search["reason"]))

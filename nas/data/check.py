@@ -12,11 +12,13 @@ from datetime import date
 import numpy as np
 from numpy.typing import NDArray
 
+from nas.data import holidays
 from nas.data.calendar import Placed, place
 from nas.data.collect import Raw, collect
 from nas.data.findings import Findings
 from nas.data.long_table import LongTable
 from nas.data.times import HOUR
+from nas.errors import DataError
 from nas.frequency import DAILY, Frequency
 
 MOST_CELLS = 2**31
@@ -115,6 +117,11 @@ def examine(
 ) -> tuple[Columns, Findings]:
     """Like :func:`check`, but hand the findings back instead of raising them."""
     found = Findings()
+    if table.holidays:
+        try:
+            holidays.on(table.holidays, np.datetime64("2024-01-01"), 0, DAILY)
+        except DataError as error:
+            found.table("unknown holidays", str(error).rstrip("."))
     raw = collect(table, found)
     placed = place(raw, table, fill, found)
     if placed is None:

@@ -61,7 +61,7 @@ class CsvRows:
 
     def batches(self, columns: Sequence[str], wrong: list[tuple[int, str]]) -> Iterator[Batch]:
         """See :class:`nas.data.rows.Rows`. Blank lines count as rows, but not at the end."""
-        places = [str(self.names.index(name)) for name in columns]
+        places = [str(self.names.index(name)) for name in columns] or ["0"]  # none would be read as all
         skipped: list[int] = []
 
         def skip(row: Any) -> str:
@@ -81,7 +81,7 @@ class CsvRows:
             if skipped:
                 row = _counted(row, skipped)
             first += count
-            batch = Batch(row, dict(zip(columns, part.columns, strict=True)))
+            batch = Batch(row, dict(zip(columns, part.columns, strict=False)))
             last = _last_filled(part)
             if last < 0:
                 pending.append(batch)

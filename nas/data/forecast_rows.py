@@ -137,7 +137,13 @@ def _hours(table: pa.Table, name: str, found: Findings) -> NDArray[np.int64]:
     coded = coded.chunk(0) if isinstance(coded, pa.ChunkedArray) else coded
     distinct = coded.dictionary.to_pandas()
     dated = distinct.dtype.kind == "M"
-    times = distinct if dated else pd.to_datetime(distinct, errors="coerce", format="ISO8601")
+    try:
+        times = distinct if dated else pd.to_datetime(distinct, errors="coerce", format="ISO8601")
+    except (TypeError, ValueError):
+        found.table(
+            "unreadable date", f"column {name} is {column.type}, or of several zones; give the store's own time"
+        )
+        return np.full(len(column), _NO_HOUR)
     if getattr(times.dt, "tz", None) is not None:
         times = times.dt.tz_localize(None)
     known = (times.notna() & (times == times.dt.floor("h"))).to_numpy()
@@ -163,7 +169,12 @@ def _series(table: pa.Table, panel: Panel, found: Findings) -> NDArray[np.int64]
     column = table.column("unique_id")
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
-    place = pc.index_in(column.cast(pa.string()), value_set=pa.array(panel.ids, pa.string()))
+    try:
+        names = column.cast(pa.string())
+    except pa.ArrowException:
+        found.table("unknown series", f"column unique_id is {column.type}, expected the names of the data's series")
+        return np.full(len(column), -1, np.int64)
+    place = pc.index_in(names, value_set=pa.array(panel.ids, pa.string()))
     series: NDArray[np.int64] = place.fill_null(-1).to_numpy().astype(np.int64)
     if len(series) and (series < 0).all():
         known = ", ".join(panel.ids[:3])
@@ -200,7 +211,10 @@ def _in_sample(table: pa.Table, found: Findings) -> NDArray[np.bool_]:
     if "in_sample" not in table.column_names:
         return np.zeros(len(table), bool)
     column = table.column("in_sample")
-    flags = np.asarray([int(value) if value in {0, 1} else -1 for value in column.to_pylist()], np.int8)
+    flags = np.asarray(
+        [int(value) if isinstance(value, int | float) and value in {0, 1} else -1 for value in column.to_pylist()],
+        np.int8,
+    )
     found.rows(
         "not yes or no",
         "in_sample",

@@ -141,7 +141,7 @@ def _teacher(package: Package) -> str:
     lines.append(f"{told['shipped'].replace('_', ' ')}, chosen on validation. `recipe.json` has schedule and loss.")
     accuracy = told.get("accuracy", {})
     if accuracy:
-        lines += ["", "| | validation WAPE | test WAPE |", "|---|---:|---:|"]
+        lines += ["", "| all stores | validation WAPE | test WAPE |", "|---|---:|---:|"]
     for name, parts in accuracy.items():
         figures = " | ".join(_figure(parts[part]["wape"]) for part in ("validation", "test"))
         lines.append(f"| {name.replace('_', ' ')} | {figures} |")

@@ -28,6 +28,10 @@ import onnxruntime
 HERE = Path(__file__).resolve().parent
 HOUR = datetime.timedelta(hours=1)
 EPOCH = datetime.datetime(1970, 1, 1)  # noqa: DTZ001 clocks here are the store's own, without a zone
+LARGEST = 3.4e38
+"""A larger number is none in 32 bits, as the model has them."""
+NUMBER, AGAIN = 0, 1
+"""What is noted in a row beside its columns, whose names are texts."""
 WEEKDAYS = ("Thursday", "Friday", "Saturday", "Sunday", "Monday", "Tuesday", "Wednesday")  # 1970 began on the first
 
 
@@ -36,10 +40,15 @@ class Wrong(Exception):
 
 
 class Missing:
-    """Which planned columns were not given for which steps ahead."""
+    """Which planned columns were not given for which steps ahead, and which names training did not know."""
 
     def __init__(self):
-        self.steps = {}
+        self.steps, self.strange = {}, {}
+
+    def unknown(self):
+        """One line for the user on the names."""
+        lines = [f"{column} {', '.join(sorted(names)[:5])}" for column, names in sorted(self.strange.items())]
+        return f"Not seen in training, so forecast like something new: {'; '.join(lines)}."
 
     def note(self, column, hour):
         self.steps.setdefault(column, set()).add(hour)
@@ -92,18 +101,20 @@ def read(path, columns, recipe):
             if missing:
                 raise Wrong(f"{path} has no column {', '.join(missing)}; expected {', '.join(columns)}.")
             for number, row in enumerate(rows, start=2):
+                if None in row or None in row.values() or not row["unique_id"].strip():
+                    raise Wrong(f"{path}, row {number}: it has no unique_id, or not as many cells as the heading.")
                 try:
-                    hour = hour_of((row["ds"] or "").strip(), hours, phase)
+                    hour = hour_of(row["ds"].strip(), hours, phase)
                 except ValueError:
                     raise Wrong(f"{path}, row {number}: ds is {row['ds']!r}, expected {form}.") from None
-                row["number"] = number
+                row[NUMBER] = number
                 series = found.setdefault(row["unique_id"], {})
                 first = series.setdefault(hour, row)
                 if first is not row:
-                    if "again" in first or stamp(hour) not in twice:
+                    if AGAIN in first or stamp(hour) not in twice:
                         step = moment_of(hour, hours)
                         raise Wrong(f"{path}, row {number}: {row['unique_id']} has {step} twice; keep one of them.")
-                    first["again"] = row
+                    first[AGAIN] = row
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         reason = getattr(error, "strerror", None) or "it is no CSV in UTF-8"
         raise Wrong(f"Cannot read {path}: {reason}; give a table with the columns {', '.join(columns)}.") from None
@@ -118,11 +129,11 @@ def number(path, row, name, available=None):
         value = float(row[name])
     except (TypeError, ValueError):
         value = math.nan
-    if not math.isfinite(value) or (name == "y" and value < 0):
-        raise Wrong(f"{path}, row {row['number']}: {name} is {row[name]!r}, expected a number (y: 0 or more).")
-    if "again" not in row:
+    if not abs(value) <= LARGEST or (name == "y" and value < 0):
+        raise Wrong(f"{path}, row {row[NUMBER]}: {name} is {row[name]!r}, expected a number (y: 0 or more).")
+    if AGAIN not in row:
         return value
-    both = [value, number(path, row["again"], name)]
+    both = [value, number(path, row[AGAIN], name)]
     return sum(both) if name == "y" else min(both) if name == available else sum(both) / 2
 
 
@@ -132,7 +143,11 @@ def numbers(path, rows, name, available=None):
         found = np.array([row[name] for row in rows], np.float64)
     except (TypeError, ValueError):
         found = np.array([np.nan])
-    if np.isfinite(found).all() and (name != "y" or (found >= 0).all()) and not any("again" in row for row in rows):
+    if (
+        (np.abs(found) <= LARGEST).all()
+        and (name != "y" or (found >= 0).all())
+        and not any(AGAIN in row for row in rows)
+    ):
         return found
     return np.array([number(path, row, name, available) for row in rows])
 
@@ -158,6 +173,8 @@ def inputs(history, future, recipe, paths):
         for k, column in enumerate(columns["stat"]):
             value = told.get(column["name"])
             codes[i, k] = column["values"].index(value) + 1 if value in column["values"] else 0  # 0: not seen before
+            if value and not codes[i, k]:
+                missing.strange.setdefault(column["name"], set()).add(value)
     if recipe["holidays"]:
         place, days = columns["futr"].index(recipe["holidays"]["column"]), holidays(times, recipe)
         past[:, :, known + place], ahead[:, :, place] = days[:, :window], days[:, window:]
@@ -261,14 +278,22 @@ def write(file, names, hours, values, planned, recipe):
                 writer.writerow([series, moment_of(hour, recipe["frequency"]["hours"]), *numbers, planned[i, t]])
 
 
+def described(name):
+    """One of the package's JSON files."""
+    try:
+        return json.loads((HERE / name).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise Wrong(f"Cannot read {HERE / name} ({error}); mend it, or copy it from the package again.") from None
+
+
 def main():
     parser = argparse.ArgumentParser(description="Forecast sales with this package; CSV on stdout.")
     parser.add_argument("--history", required=True, help="CSV with the newest steps of each series")
     parser.add_argument("--future", help="CSV with what is planned for the steps ahead; without: as usual")
     parser.add_argument("--precision", help="fp32 or int8; default: the one that was searched for")
     options = parser.parse_args()
-    card = json.loads((HERE / "architecture.json").read_text(encoding="utf-8"))
-    recipe = {**card["table"], **json.loads((HERE / "calendar.json").read_text(encoding="utf-8"))}
+    card = described("architecture.json")
+    recipe = {**card["table"], **described("calendar.json")}
     precision = options.precision or card["architecture"]["precision"]
     if precision not in card["models"]:
         raise Wrong(f"This package has no {precision} model; expected one of {', '.join(card['models'])}.")
@@ -281,6 +306,8 @@ def main():
     values = forecast(HERE / card["models"][precision], arrays, card["architecture"]["threads"])
     if missing.steps:
         sys.stderr.write(missing.said(recipe) + "\n")
+    if missing.strange:
+        sys.stderr.write(missing.unknown() + "\n")
     write(sys.stdout, names, hours, values, whole, recipe)
 
 

@@ -79,6 +79,7 @@ ROWS = {
     "duplicate header": (text().replace("price", "y", 1), "column y is there more than once; keep one", {}),
     "a header amid the rows": (line(8, HEADER), "row 8, column ds: 'ds' is not a date", {}),
     "missing column": (csv(good().drop(columns="y")), "column y is missing; the table has unique_id, ds, price", {}),
+    "none of the columns": (csv(good()).upper(), "column y is missing; the table has UNIQUE_ID, DS, Y, PRICE", {}),
     "a column nobody named": (csv(table(extra=1)), "column extra is not named under hist, futr or stat; name", {}),
     "a short row": (line(4, "a,2024-03-03"), "row 4, column –: there are 2 cells, the header has 5; mend it", {}),
     "an unquoted comma": (line(4, "a,b,2024-03-03,1,1,north"), "row 4, column –: there are 6 cells", {}),

@@ -121,6 +121,12 @@ BROKEN = {
     ),
     "a day lacks": (lambda f: f.drop(index=f.index[-1]), "column cutoff: 1 of .* of the test are missing"),
     "nothing early": (lambda f: f[f.cutoff > f.cutoff.unique()[1]], "no forecast ends before"),
+    "lists as flags": (lambda f: f.assign(in_sample=[[1]] * len(f)), "row 2, column in_sample: .* is neither"),
+    "lists as names": (lambda f: f.assign(unique_id=[["a"]] * len(f)), "column unique_id is .*list"),
+    "several zones": (
+        lambda f: f.assign(ds=f.ds.astype(str) + np.where(f.index % 2, "T00:00:00+01:00", "T00:00:00+02:00")),
+        "column ds is .* of several zones",
+    ),
     "empty": (lambda f: f.iloc[:0], "the table has no rows"),
 }
 

@@ -156,8 +156,50 @@ def test_steps_after_the_last_holiday_that_is_known_are_marked(store):
 def test_names_that_training_did_not_know_are_coded_0(store):
     place = store.header.index("article")
     history = [[*row[:place], "coffee", *row[place + 1 :]] if row[0] == "article-01" else row for row in store.history]
-    arrays, *_ = arrays_of(store, history=history)
+    arrays, _, _, _, missing = arrays_of(store, history=history)
     assert arrays["static"][1, 1] == 0 and (arrays["static"][:, 0] > 0).all()
+    assert missing.unknown() == "Not seen in training, so forecast like something new: article coffee."
+
+
+@pytest.mark.parametrize("frequency", ["daily"], indirect=True)
+@pytest.mark.parametrize(
+    ("column", "value", "says"),
+    [
+        ("y", "1e300", "row 3: y is '1e300', expected a number"),
+        ("unique_id", " ", "row 3: it has no unique_id"),
+        (None, None, "row 3: .* not as many cells as the heading"),
+    ],
+    ids=["too large", "no name", "cut off"],
+)
+def test_a_row_that_cannot_be_used_is_named(store, column, value, says):
+    rows = [list(row) for row in store.history]
+    if column is None:
+        rows[1] = rows[1][:3]
+    else:
+        rows[1][store.header.index(column)] = value
+    with pytest.raises(predict.Wrong, match=says):
+        arrays_of(store, history=rows)
+
+
+@pytest.mark.parametrize("frequency", ["daily"], indirect=True)
+@pytest.mark.parametrize("name", ["number", "again", "0"])
+def test_a_column_may_be_called_anything(store, name):
+    old = store.recipe["columns"]["futr"][0]
+    expected = arrays_of(store)[0]
+    text = json.dumps(store.recipe).replace(f'"{old}"', f'"{name}"')
+    store.recipe = json.loads(text)
+    store.header, store.ahead = (
+        [name if column == old else column for column in h] for h in (store.header, store.ahead)
+    )
+    for key, array in arrays_of(store)[0].items():
+        np.testing.assert_array_equal(array, expected[key], err_msg=key)
+
+
+def test_a_file_of_the_package_that_was_broken_is_named(tmp_path, monkeypatch):
+    (tmp_path / "calendar.json").write_text("{")
+    monkeypatch.setattr(predict, "HERE", tmp_path)
+    with pytest.raises(predict.Wrong, match=r"Cannot read .*calendar.json"):
+        predict.described("calendar.json")
 
 
 @pytest.mark.parametrize("days", [0, 7, 28])
