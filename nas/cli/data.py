@@ -55,8 +55,10 @@ def list_(json: AsJson = False) -> None:
     if json:
         show.as_json(found)
         return
-    lines = [[d["id"], d["name"], f"{d['size'] / 1e6:.1f}", d["state"], d["path"], d["reason"]] for d in found]
-    show.rows("Data sets", ["id", "name", "MB", "profile", "path", "reason"], lines)
+    lines = [
+        [d["id"], d["name"], f"{d['size'] / 1e6:.1f}", d["state"], d["problems"], d["path"], d["reason"]] for d in found
+    ]
+    show.rows("Data sets", ["id", "name", "MB", "profile", "problems", "path", "reason"], lines)
 
 
 @app.command("show")

@@ -196,6 +196,8 @@ class DatasetSummary(_View):
     reason: str | None = Field(description="Why it cannot be used.")
     created_at: datetime
 
+    problems: int | None = Field(description="How many stand in the way of a search; null until it was looked at.")
+
     @classmethod
     def of(cls, dataset: Dataset, job: Job) -> Self:
         """Show one row, and how far the look at it is."""
@@ -218,7 +220,8 @@ class DatasetView(DatasetSummary):
 
 def _dataset(dataset: Dataset, job: Job) -> dict[str, Any]:
     own = {name: getattr(dataset, name) for name in DatasetSummary.model_fields if hasattr(dataset, name)}
-    return {**own, "state": job.state, "reason": job.reason}
+    problems = None if job.result is None else len(job.result.get("problems", ()))
+    return {**own, "state": job.state, "reason": job.reason, "problems": problems}
 
 
 def _head(search: Search) -> dict[str, Any]:
