@@ -13,8 +13,8 @@ from nas.data.profile import profile
 from nas.data.sources import synthetic
 
 
-def of(frame, **options):
-    return profile(LongTable(frame, **{"futr": ("price",), "stat": ("region",), **options}))
+def of(frame, fill=None, **options):
+    return profile(LongTable(frame, **{"futr": ("price",), "stat": ("region",), **options}), fill=fill)
 
 
 def sales(days=140, series=3, seed=0):
@@ -120,6 +120,21 @@ def test_a_static_column_made_from_sales_is_a_suspect():
     total = frame.groupby("unique_id")["y"].transform("sum").astype(str)
     found = of(frame.assign(total=total), stat=("region", "total"))
     assert "column total has a correlation of 1.000 with the mean y of its series" in found.warnings[0]
+
+
+def test_a_series_that_lacks_most_of_its_steps_is_told():
+    frame = sales(series=2)
+    weekly = frame[(frame["unique_id"] == "s0") | (frame.index % 7 == 0)]
+    found = of(weekly, fill="zero")
+    assert len(found.warnings) == 1
+    assert found.warnings[0].startswith("series 's1' has 20 of its 134 days (1 series have less than half)")
+
+
+def test_a_plan_with_holes_is_told():
+    frame = sales(series=1)
+    frame.loc[frame.index >= 130, "y"] = np.nan
+    frame.loc[frame.index.isin([132, 135]), "price"] = np.nan
+    assert of(frame).warnings == ("column price is blank on 2 of 10 planned rows; it is taken as usual there",)
 
 
 def test_an_honest_table_has_no_suspects():

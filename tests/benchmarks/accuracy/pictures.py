@@ -16,6 +16,7 @@ COSTS = (
 def scatter(found: dict[str, Row], path: Path) -> None:
     """WAPE against size, latency and sweep, all on logarithmic scales of cost."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogFormatter, NullFormatter
 
     figure = Figure(figsize=(13, 4), layout="constrained")
     for axes, (where, label) in zip(figure.subplots(1, len(COSTS)), COSTS, strict=True):
@@ -24,6 +25,9 @@ def scatter(found: dict[str, Row], path: Path) -> None:
                 axes.plot(cost, row.wape, "o", color="tab:red" if row.method == "ours" else "tab:blue")
                 axes.annotate(row.title, (cost, row.wape), xytext=(4, 4), textcoords="offset points", fontsize=8)
         axes.set(xscale="log", xlabel=label, ylabel="WAPE on the test weeks")
+        axes.xaxis.set_major_formatter(LogFormatter())
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.margins(x=0.3, y=0.1)  # for the names
         axes.grid(alpha=0.3)
     figure.savefig(path, dpi=110, metadata={"Software": None})
 
