@@ -17,7 +17,8 @@ LIMIT = 0.95
 SHIFTS = range(-7, 8)
 SERIES = 500
 """So many series are looked at, evenly spaced."""
-_MIN_STATIC = 10
+_FEWEST = 10
+"""Fewer pairs of numbers may be alike by chance."""
 
 
 def suspects(table: LongTable, columns: Columns) -> Iterator[str]:
@@ -29,7 +30,7 @@ def suspects(table: LongTable, columns: Columns) -> Iterator[str]:
         if name == columns.open or name not in columns.numbers:
             continue
         values = columns.numbers[name][rows].astype(np.float64)
-        if np.isfinite(values).all() and np.array_equal(values, y):
+        if len(y) >= _FEWEST and np.array_equal(values, y):
             yield f"column {name} is {table.keys.y} itself; leave it out under ignore"
             continue
         shifts = range(8) if name in table.hist else SHIFTS
@@ -82,7 +83,7 @@ def _centred(series: NDArray[np.int32], values: NDArray[np.float64]) -> NDArray[
 
 def _pearson(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
     """0 where one of the two hardly varies."""
-    if len(x) < _MIN_STATIC:
+    if len(x) < _FEWEST:
         return 0.0
     x, y = x - x.mean(), y - y.mean()
     scale = float(np.sqrt((x @ x) * (y @ y)))
@@ -94,4 +95,4 @@ def _numeric(texts: list[str]) -> NDArray[np.float64] | None:
         values = np.array([float(text) for text in texts])
     except ValueError:
         return None
-    return values if len(values) >= _MIN_STATIC and np.isfinite(values).all() else None
+    return values if len(values) >= _FEWEST and np.isfinite(values).all() else None

@@ -114,6 +114,11 @@ def test_a_covariate_that_knows_too_much_is_a_suspect(make, kind, expected):
     assert not found.problems
 
 
+def test_two_rows_alike_are_no_suspects():
+    frame = sales(days=2, series=1)
+    assert of(frame.assign(leak=frame["y"].astype(float)), futr=("price", "leak")).warnings == ()
+
+
 def test_a_static_column_made_from_sales_is_a_suspect():
     frame = sales(series=12)
     frame["y"] += frame["unique_id"].str[1:].astype(int) * 20
