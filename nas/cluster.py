@@ -117,6 +117,7 @@ class Cluster:
                 processes=True,
                 host="127.0.0.1",
                 dashboard_address=None,
+                scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # of its pages: any free port
                 silence_logs="CRITICAL",
             )
         return Client(local, set_as_default=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import tempfile
@@ -38,6 +39,7 @@ from nas.models.shape import Shape
 IR = 10
 """ONNX's format version, with opset 20 the newest that a device's runtime may have to read: onnxruntime
 1.19.2, the last for Python 3.8 and 3.9 on aarch64, knows IR 10 and opset 21."""
+TRIES = 3
 _QUANTIZED_OPERATORS = ("LSTM", "MatMul", "Gather")
 
 
@@ -83,26 +85,38 @@ def graph_digest(data: bytes) -> str:
 
 
 def _traced(model: Forecaster) -> onnx.ModelProto:
+    """Torch's exporter fails once in a hundred times over what an earlier trace has left behind, so it may try again.
+
+    Raises:
+        ControllerFault: It failed each time.
+    """
+    for tries_left in reversed(range(TRIES)):
+        try:
+            return _program(model)
+        except OnnxExporterError as error:
+            if not tries_left:
+                reason = str(error.__cause__ or error).strip().partition("\n")[0]
+                raise ControllerFault(f"torch could not export {model.architecture}: {reason:.200}") from error
+            gc.collect()
+    raise AssertionError
+
+
+def _program(model: Forecaster) -> onnx.ModelProto:
     # A batch of 1 would be frozen into the graph, so the example has two rows.
     arguments = example_inputs(model.architecture, model.shape, batch=2)
     batch = torch.export.Dim("batch")
-    try:
-        with ONE_AT_A_TIME, quiet():
-            program = torch.onnx.export(
-                with_operators(model),
-                arguments,
-                dynamo=True,
-                dynamic_shapes=tuple({0: batch} for _ in arguments),
-                input_names=list(INPUTS),
-                output_names=[OUTPUT],
-                opset_version=OPSET,
-                external_data=False,
-                verbose=False,
-            )
-    except OnnxExporterError as error:
-        # Seen once in a hundred exports, and not again for the same model: worth another attempt.
-        reason = str(error.__cause__ or error).strip().partition("\n")[0]
-        raise ControllerFault(f"torch could not export {model.architecture}: {reason:.200}") from error
+    with ONE_AT_A_TIME, quiet():
+        program = torch.onnx.export(
+            with_operators(model),
+            arguments,
+            dynamo=True,
+            dynamic_shapes=tuple({0: batch} for _ in arguments),
+            input_names=list(INPUTS),
+            output_names=[OUTPUT],
+            opset_version=OPSET,
+            external_data=False,
+            verbose=False,
+        )
     assert program is not None
     return program.model_proto
 

@@ -108,3 +108,15 @@ def test_an_exporter_that_breaks_is_worth_another_attempt(monkeypatch):
     monkeypatch.setattr(torch.onnx, "export", breaks)
     with pytest.raises(ControllerFault, match="fake tensor"):
         export_untrained(WIDE[3], SHAPE)
+
+
+def test_an_exporter_that_breaks_once_is_asked_again(monkeypatch):
+    real, broken = torch.onnx.export, iter([True])
+
+    def fails_once(*arguments, **options):
+        if next(broken, False):
+            raise OnnxExporterError("a fake tensor was left behind")
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(torch.onnx, "export", fails_once)
+    assert export_untrained(WIDE[3], SHAPE).model

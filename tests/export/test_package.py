@@ -118,7 +118,8 @@ def test_a_new_series_of_an_unseen_region_gets_forecasts(made, tmp_path, days):
     plans += [{**row, "unique_id": "new"} for row in plans if row["unique_id"] == series]
     past = save(tmp_path / "history.csv", history + own[len(own) - days :])
     rows, said = run(made, past, save(tmp_path / "future.csv", plans))
-    assert sum(row["unique_id"] == "new" for row in rows) == 14 and not said
+    assert sum(row["unique_id"] == "new" for row in rows) == 14
+    assert ("Not seen in training" in said and "region nowhere" in said) == (days > 0)  # plans name no region
 
 
 def test_steps_without_stock_say_nothing_of_demand(made, tmp_path):
