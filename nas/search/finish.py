@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,15 +85,22 @@ def _finished(
     known: Finished | None,
     threads: int,
 ) -> Finished:
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
+    with threads_of_torch(threads):
         if known is None:
             trained = train(architecture, panel, split, plan.budget, seed)
             known = Finished(plan, trained.weights, None, trained.best, trained.parameters)
         if not plan.refit:
             return known
         again = refit(architecture, panel, split, plan.budget, seed, known.epochs)
+    return Finished(plan, again.weights, known.weights, known.epochs, known.parameters)
+
+
+@contextmanager
+def threads_of_torch(count: int) -> Iterator[None]:
+    """A worker has one thread, and may take those of the others while they have nothing to do."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
     finally:
         torch.set_num_threads(before)
-    return Finished(plan, again.weights, known.weights, known.epochs, known.parameters)

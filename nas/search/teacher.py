@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
-import torch
 
 from nas.architecture import Architecture
 from nas.data.forecast_table import read_forecasts
@@ -26,6 +25,7 @@ from nas.models.shape import Shape
 from nas.models.teacher import assembled, foresee
 from nas.models.training import Trained, train
 from nas.request import Training
+from nas.search.finish import threads_of_torch
 from nas.search.objectives import costs
 from nas.search.study import trial_seed
 from nas.search.workshop import Workshop, measured
@@ -137,7 +137,8 @@ def _epoch(  # a training, and where it goes on
     architecture: Architecture, panel: Panel, split: Split, budget: Training, seed: int, begun: bytes, threads: int
 ) -> Trained:
     """Runs on a worker that has the cores of all others: a teacher is the largest network of all."""
-    return _with_threads(threads, lambda: train(architecture, panel, split, budget, seed, begun=begun, epochs=1))
+    with threads_of_torch(threads):
+        return train(architecture, panel, split, budget, seed, begun=begun, epochs=1)
 
 
 def _forecasts(  # a model, and what it forecasts
@@ -151,16 +152,8 @@ def _forecasts(  # a model, and what it forecasts
 ) -> Forecasts:
     """Runs on a worker, likewise."""
     model = assembled(architecture.network, Shape.of(panel, split.horizon, quantiles), weights)
-    return _with_threads(threads, lambda: foresee(model, panel, split, most=PAIRS, seed=seed))
-
-
-def _with_threads(threads: int, call: Callable[[], T]) -> T:
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        return call()
-    finally:
-        torch.set_num_threads(before)
+    with threads_of_torch(threads):
+        return foresee(model, panel, split, most=PAIRS, seed=seed)
 
 
 def _exported(architecture: Architecture, shape: Shape, weights: list[bytes]) -> Artifact:
