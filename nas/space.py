@@ -18,7 +18,6 @@ from nas.architecture import Architecture, has_int8
 from nas.errors import NotFound, SpaceError
 from nas.frequency import FREQUENCIES, FrequencyName
 
-_ORDINALS = {1: "1st", 2: "2nd", 3: "3rd"}
 _FOLDER = Path(__file__).parents[1] / "search_spaces"  # beside nas/, in a checkout and in a wheel
 
 
@@ -164,8 +163,8 @@ class SearchSpace(_Strict):
                 labels = [_label(groups) for groups in offered] if name == "features" else list(offered)
                 if value not in labels:
                     raise ValueError(
-                        f"the {_ORDINALS.get(number, f'{number}th')} of first has {name} {value!r}, which parameters "
-                        f"does not offer; expected one of {', '.join(map(str, labels))}"
+                        f"number {number} of first has {name} {value!r}, which parameters does not offer; "
+                        f"expected one of {', '.join(map(str, labels))}"
                     )
         return self
 

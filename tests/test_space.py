@@ -70,7 +70,7 @@ def test_the_committed_schema_is_the_one_of_the_types():
         ("name: x\nparameters:\n  hidden: [8, 8]\n", 2, "twice"),
         ("name: x\nname: y\nparameters: {}\n", 2, "name: stands here twice"),
         ("name: x\nparameters:\n  hidden: [0]\n", 2, "at least 1"),
-        ("name: x\nparameters: {}\nfirst: [{hidden: 31}]\n", 1, "1st of first has hidden 31, which parameters"),
+        ("name: x\nparameters: {}\nfirst: [{hidden: 31}]\n", 1, "number 1 of first has hidden 31, which parameters"),
         ("name: x\nparameters: {}\nfirst:\n  - {features: [profile]}\n", 1, "expected one of calendar+discount"),
         ("name: x\nparameters: {}\nfirst:\n  - {hiden: 32}\n", 4, "unknown key"),
         (

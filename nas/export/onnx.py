@@ -7,6 +7,7 @@ import hashlib
 import json
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -90,15 +91,15 @@ def _traced(model: Forecaster) -> onnx.ModelProto:
     Raises:
         ControllerFault: It failed each time.
     """
-    for tries_left in reversed(range(TRIES)):
-        try:
+    for _ in range(TRIES - 1):
+        with suppress(OnnxExporterError):
             return _program(model)
-        except OnnxExporterError as error:
-            if not tries_left:
-                reason = str(error.__cause__ or error).strip().partition("\n")[0]
-                raise ControllerFault(f"torch could not export {model.architecture}: {reason:.200}") from error
-            gc.collect()
-    raise AssertionError
+        gc.collect()
+    try:
+        return _program(model)
+    except OnnxExporterError as error:
+        reason = str(error.__cause__ or error).strip().partition("\n")[0]
+        raise ControllerFault(f"torch could not export {model.architecture}: {reason:.200}") from error
 
 
 def _program(model: Forecaster) -> onnx.ModelProto:

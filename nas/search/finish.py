@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
-
-import torch
 
 from nas.architecture import Architecture
 from nas.data.panel import Panel
 from nas.data.split import Split
 from nas.models.training import refit, train
 from nas.request import Training
-from nas.search.workshop import Workshop
+from nas.search.workshop import Workshop, threads_of_torch
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +89,3 @@ def _finished(
             return known
         again = refit(architecture, panel, split, plan.budget, seed, known.epochs)
     return Finished(plan, again.weights, known.weights, known.epochs, known.parameters)
-
-
-@contextmanager
-def threads_of_torch(count: int) -> Iterator[None]:
-    """A worker has one thread, and may take those of the others while they have nothing to do."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

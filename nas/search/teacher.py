@@ -25,10 +25,9 @@ from nas.models.shape import Shape
 from nas.models.teacher import assembled, foresee
 from nas.models.training import Trained, train
 from nas.request import Training
-from nas.search.finish import threads_of_torch
 from nas.search.objectives import costs
 from nas.search.study import trial_seed
-from nas.search.workshop import Workshop, measured
+from nas.search.workshop import Workshop, measured, threads_of_torch
 
 LARGE = Architecture(layers=2, hidden=512, window=56, history="pooled")
 """What a teacher is unless something else is asked for; day by day, its training takes three times as long."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
+
+import torch
 
 from nas.cluster import Cluster
 from nas.data.panel import Panel
@@ -80,3 +82,14 @@ def measured(artifact: Artifact, shop: Workshop) -> dict[str, Measurement]:
 def _expect_fit(device: str, verdict: str, reasons: tuple[str, ...]) -> None:
     if verdict == "rejected":
         raise DeviceBusy("; ".join([f"The device {device} was not fit to be measured", *reasons]))
+
+
+@contextmanager
+def threads_of_torch(count: int) -> Iterator[None]:
+    """A worker has one thread, and may take those of the others while they have nothing to do."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
