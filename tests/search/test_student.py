@@ -130,11 +130,11 @@ def test_the_report_stands_beside_it(made, trained):
 
 
 def test_a_refit_ships_other_weights_and_validates_those_from_before(made, trained):
-    plan = Finish.of(Training(max_epochs=1, steps_per_epoch=5), None, refit=True)
+    plan = Finish.of(Training(max_epochs=1, steps_per_epoch=60), None, refit=True)
     files, _ = made("pi4", plan=plan)
     form = json.loads(files["scorecard.json"])["forms"]["fp32"]
     searched = trained[2]
-    assert form["validation"]["overall"]["wape"] == pytest.approx(searched.scorecard.overall["wape"], rel=1e-3)
+    assert form["validation"]["overall"]["wape"] == pytest.approx(searched.scorecard.overall["wape"], rel=1e-4)
     assert files["weights.safetensors"] != searched.learned.weights
     recipe = json.loads(files["recipe.json"])
     assert (recipe["schedule"]["refit"], recipe["schedule"]["best_epoch"]) == (True, 1)
