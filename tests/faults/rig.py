@@ -127,6 +127,15 @@ class Rig:
             for one in attempts.of_trial(self.db, id_, trial.number)
         ]
 
+    def ends(self, search: int) -> dict[int, list[str]]:
+        """Trial -> how its attempts ended; those apart that a computer refused because it was busy just then."""
+        found: dict[int, list[str]] = {}
+        for one in self.attempts(search):
+            ended = found.setdefault(one.number, [])
+            if "was not fit to be measured" not in (one.reason or ""):
+                ended.append(str(one.state))
+        return found
+
     def state(self, search: int) -> WorkState:
         return searches.get(self.db, search).state
 

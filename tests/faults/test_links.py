@@ -10,14 +10,6 @@ from nas.store.states import AttemptState, DeviceState, WorkState
 slow = pytest.mark.faults
 
 
-def ends(rig, search):
-    """Trial -> how its attempts ended."""
-    found = {}
-    for one in rig.attempts(search):
-        found.setdefault(one.number, []).append(str(one.state))
-    return found
-
-
 def test_a_killed_sshd_costs_no_trial(site, beds, capsys):
     """One row, the right token: the figures of issue and README come from here."""
     board, rig = beds.board("a"), site()
@@ -31,7 +23,7 @@ def test_a_killed_sshd_costs_no_trial(site, beds, capsys):
     rig.until(lambda: any(one.state == AttemptState.measured for one in rig.attempts() if one.number == broken.number))
     mended = time.monotonic() - killed
     rig.completed(search)
-    told = ends(rig, search)
+    told = rig.ends(search)
     assert told[broken.number][-1] == "measured"
     assert [len(states) for number, states in told.items() if number != broken.number] == [1] * 3
     assert all(trial.stage == "scored" for trial in trials.page(rig.db, search))
@@ -54,7 +46,7 @@ def test_a_board_that_reboots_is_measured_again(site, beds):
     number = rig.open_attempts("a")[0].number
     board.reboot()
     rig.completed(search)
-    assert ends(rig, search)[number] == ["device_fault", "measured"]
+    assert rig.ends(search)[number] == ["device_fault", "measured"]
     assert all(trial.stage == "scored" for trial in trials.page(rig.db, search))
 
 
@@ -72,7 +64,7 @@ def test_a_bad_link_makes_it_slower_and_loses_nothing(site, beds, link):
     time.sleep(3)
     proxy.flow()
     rig.completed(search)
-    states = ends(rig, search)
+    states = rig.ends(search)
     assert all(found[-1] == "measured" for found in states.values())
     assert all(set(found[:-1]) <= {"device_fault"} for found in states.values())
     assert len(states) == 6
@@ -89,7 +81,7 @@ def test_an_upload_that_breaks_is_sent_again_and_never_used(site, beds, link, ho
     rig.controller()
     rig.completed(search)
     assert getattr(proxy.spoil, how) is None  # it did happen
-    assert all(found[-1] == "measured" for found in ends(rig, search).values())
+    assert all(found[-1] == "measured" for found in rig.ends(search).values())
 
 
 @slow
