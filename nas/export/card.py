@@ -176,6 +176,12 @@ def _measured(package: Package) -> str:
         verdict = ", ".join([found["verdict"], *found["reasons"]])
         differs = f"{verified['mean_difference']:.1e} of the mean"
         lines.append(f"| {precision} | {device} | {verdict} | {interval} | {differs} |")
+    if any(found.get("paired") for _, _, found, _ in rows):
+        lines += [
+            "",
+            "Here p50 is as measured on that day; above it is the ratio to the reference model that ran in turns",
+            "with it, times that model's usual p50 on the device, so that figures of different days compare.",
+        ]
     return "\n".join(lines)
 
 

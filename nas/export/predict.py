@@ -99,7 +99,8 @@ def read(path, columns, recipe):
             rows = csv.DictReader(file)
             missing = [name for name in columns if name not in (rows.fieldnames or ())]
             if missing:
-                raise Wrong(f"{path} has no column {', '.join(missing)}; expected {', '.join(columns)}.")
+                expected = "separated by commas" if len(rows.fieldnames or ()) == 1 else "as training named them"
+                raise Wrong(f"{path} has no column {', '.join(missing)}; expected {', '.join(columns)}, {expected}.")
             for number, row in enumerate(rows, start=2):
                 if None in row or None in row.values() or not row["unique_id"].strip():
                     raise Wrong(f"{path}, row {number}: it has no unique_id, or not as many cells as the heading.")

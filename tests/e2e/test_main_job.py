@@ -150,6 +150,7 @@ def test_predict_runs_the_searched_precision_by_default(package, bare_python):
     ("spoil", "says"),
     [
         (lambda text: text.replace("unique_id", "id", 1), "no column unique_id"),
+        (lambda text: text.replace(",", ";"), "no column unique_id.*separated by commas"),
         (lambda text: "\n".join([*text.splitlines()[:2], text.splitlines()[1]]), "twice"),
         (lambda text: text.splitlines()[0], "no rows"),
         (lambda text: text.replace("-", "/"), "expected YYYY-MM-DD"),
