@@ -21,7 +21,7 @@ def scatter(found: dict[str, Row], path: Path) -> None:
     figure = Figure(figsize=(13, 4), layout="constrained")
     for axes, (where, label) in zip(figure.subplots(1, len(COSTS)), COSTS, strict=True):
         for row in found.values():
-            if cost := row.mean(*where):
+            if cost := row.cost(*where):
                 axes.plot(cost, row.wape, "o", color="tab:red" if row.method == "ours" else "tab:blue")
                 axes.annotate(row.title, (cost, row.wape), xytext=(4, 4), textcoords="offset points", fontsize=8)
         axes.set(xscale="log", xlabel=label, ylabel="WAPE on the test weeks")
