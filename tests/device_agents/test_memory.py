@@ -1,5 +1,6 @@
 """A known allocation is recovered by each way of looking; a cgroup is made where that is allowed, and removed."""
 
+import mmap
 import os
 import signal
 import threading
@@ -11,7 +12,7 @@ from device_agents import memory
 from device_agents.memory import CGROUP1, CGROUP2, own_cgroup
 from device_agents.protocol import Problem
 
-MIB = 1 << 20
+MIB, PAGE = 1 << 20, mmap.PAGESIZE
 ALLOWED = own_cgroup()
 if ALLOWED:
     ALLOWED.close()
@@ -32,9 +33,9 @@ class Eater:
         if self.pid == 0:
             try:
                 os.read(go, 1)
-                block = bytearray(mebibytes * MIB)
-                block[::4096] = b"x" * len(range(0, len(block), 4096))
-                del block
+                with mmap.mmap(-1, mebibytes * MIB or PAGE) as block:  # not of the heap, which may have room already
+                    for page in range(0, mebibytes * MIB, PAGE):
+                        block[page] = 1
                 os.write(done, b"x")
                 signal.pause()
             finally:
