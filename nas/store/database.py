@@ -63,6 +63,21 @@ class Database:
             yield connection
             _commit(connection)
 
+    @contextmanager
+    def rebuild(self) -> Iterator[Connection]:
+        """A write transaction in which tables may be made anew, as migrations do on SQLite.
+
+        There a table is altered by copying it and dropping the old one; and with foreign keys watched, dropping
+        searches would delete the trials of all of them. They can be unwatched before a transaction begins only.
+        """
+        with self._writing, self.engine.connect() as connection:
+            if connection.dialect.name == "sqlite":
+                connection.detach()  # closed at the end: no other use of it may go unwatched
+                connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
+            _begin(connection, "BEGIN IMMEDIATE")
+            yield connection
+            _commit(connection)
+
     def check(self) -> None:
         """Ask the database for an answer.
 
@@ -203,7 +218,7 @@ def _migrate(database: Database) -> None:
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
     # All in one write transaction: whoever starts second waits here, then finds nothing to do.
-    with _MIGRATING, database.write() as connection:
+    with _MIGRATING, database.rebuild() as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _ADVISORY_LOCK})
         config.attributes["connection"] = connection
