@@ -186,3 +186,8 @@ def test_the_card_tells_sizes_without_and_with_embeddings(made):
     assert whole == len(files["model.fp32.onnx"])
     vocabulary = json.loads(files["architecture.json"])["shape"]["vocabulary"]
     assert whole - network == (vocabulary[0] + 1) * 4 * 4
+
+
+def test_the_card_explains_why_its_two_p50_differ(made):
+    files, _ = made("pi4")
+    assert "Here p50 is as measured on that day" in files["README.md"].decode()
