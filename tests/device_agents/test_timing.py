@@ -3,9 +3,11 @@
 import itertools
 import time
 
+import numpy as np
 import pytest
 
 from device_agents import timing
+from device_agents.inputs import varied
 from device_agents.sensors import Senses
 
 JOB = {
@@ -118,20 +120,29 @@ def test_a_launch_never_exceeds_its_most_samples_by_more_than_a_round(monkeypatc
     assert 30 <= sum(len(round_["samples"]) for round_ in reply["rounds"]) <= 46
 
 
-def test_the_audit_tells_a_model_that_depends_on_its_numbers():
-    import numpy as np
+def test_the_audit_tells_a_model_that_depends_on_its_numbers(monkeypatch):
+    clock, inputs = Clock(monkeypatch), {"x": np.full((1, 3), 20_000, "float32")}
 
     class Counting:
-        provider = "python"
+        provider = "clock"
 
         def run(self, inputs):
-            for _ in range(int(abs(inputs["x"]).sum())):
-                pass
+            clock.take(int(np.abs(inputs["x"]).sum()))
 
-    model = timing.Model(Counting(), {"x": np.full((1, 3), 20_000, "float32")}, 0.0)
-    found = timing.audit(model, 20)
-    assert 0 < found["overhead_ns"] < 2_000_000
-    assert found["varied_ratio"] > 1.2
+    given, other = (int(np.abs(numbers["x"]).sum()) for numbers in (inputs, varied(inputs)))
+    assert (given, other) == (60_000, 90_000)
+    found = timing.audit(timing.Model(Counting(), inputs, 0.0), 20)
+    assert found["varied_ratio"] == pytest.approx(other / given)
+
+
+def test_the_audit_tells_what_timing_nothing_costs():
+    class Still:
+        provider = "clock"
+
+        def run(self, inputs):
+            pass
+
+    assert timing.audit(timing.Model(Still(), {}, 0.0), 5)["overhead_ns"] > 0
 
 
 def test_a_model_without_floats_cannot_be_varied(monkeypatch):
