@@ -36,10 +36,19 @@ class History:
     sums: dict[str, tuple[Floats, Floats]]
     since: Floats
     until: Floats
+    yearly: bool
 
     @classmethod
     def of(
-        cls, y: Floats, seen: Floats, hist: Floats, plan: Floats, stat: Ints, first_day: int, promoted: Ints
+        cls,
+        y: Floats,
+        seen: Floats,
+        hist: Floats,
+        plan: Floats,
+        stat: Ints,
+        first_day: int,
+        promoted: Ints,
+        yearly: bool,
     ) -> History:
         """Lay the running sums out.
 
@@ -51,6 +60,7 @@ class History:
             stat: Codes of static covariates, [S, Cs].
             first_day: Days from 1970 to the first one.
             promoted: 1 on days of promotion, [S, T].
+            yearly: Whether training saw the time of year that it forecasts; trees cannot go beyond a month they saw.
         """
         z = np.log1p(y) * seen
         weekday = _weekday(np.arange(y.shape[1]) + first_day)
@@ -65,7 +75,7 @@ class History:
             "hist": _running([a * seen for a in amounts], [seen] * len(amounts)),
         }
         on = plan > 0
-        return cls(y, seen, plan, stat, first_day, promoted, sums, _since(on), _since(on[:, ::-1])[:, ::-1])
+        return cls(y, seen, plan, stat, first_day, promoted, sums, _since(on), _since(on[:, ::-1])[:, ::-1], yearly)
 
 
 def features(history: History, series: Ints, day: Ints, origin: Ints, horizon: int) -> tuple[Floats, Floats, list[str]]:
@@ -141,12 +151,10 @@ def _plans(history: History, series: Ints, day: Ints, end: Ints) -> dict[str, Fl
 def _calendar(history: History, day: Ints) -> dict[str, Floats]:
     dates = (day + history.first_day).astype("datetime64[D]")
     months, years = dates.astype("datetime64[M]"), dates.astype("datetime64[Y]")
-    return {
-        "weekday": _weekday(day + history.first_day),
-        "day_of_month": (dates - months).astype(np.int64),
-        "month": months.astype(np.int64) % 12,
-        "day_of_year": (dates - years).astype(np.int64),
-    }
+    found = {"weekday": _weekday(day + history.first_day), "day_of_month": (dates - months).astype(np.int64)}
+    if history.yearly:
+        found |= {"month": months.astype(np.int64) % 12, "day_of_year": (dates - years).astype(np.int64)}
+    return found
 
 
 def _mean(history: History, key: str, series: Ints, first: Ints, end: Ints, kind: int | Ints = 0) -> Floats:

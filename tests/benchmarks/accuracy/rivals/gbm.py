@@ -58,7 +58,9 @@ def run(task: Task) -> Outcome:
         _sales(task, _predicted(m, test, chosen[k]["objective"]), task.test)
         for m, k in ((best, "best"), (small, "small"))
     ]
-    np.savez(task.folder / "serving.npz", usual=_usual(task), horizon=task.horizon, stat=task.stat)
+    np.savez(
+        task.folder / "serving.npz", usual=_usual(task), horizon=task.horizon, stat=task.stat, yearly=history.yearly
+    )
     (task.folder / "objective").write_text(chosen["small"]["objective"])
     task.write_store_table(DAYS_NEEDED)
     return Outcome(
@@ -68,7 +70,7 @@ def run(task: Task) -> Outcome:
         fit_seconds=fit_seconds,
         chosen=chosen,
         size_kb=(task.folder / "model.txt").stat().st_size / 1000,
-        latency_ms=single_row(task, small, chosen["small"]["objective"], _usual(task)),
+        latency_ms=single_row(task, small, chosen["small"]["objective"], _usual(task), history.yearly),
         sweep=[sys.executable, "-m", "benchmarks.accuracy.rivals.gbm_sweep", str(task.folder)],
         forms={"small": forecasts[1]},
         more={"best_size_kb": (task.folder / "best.txt").stat().st_size / 1000, "features": len(train.names)},
@@ -193,7 +195,8 @@ def _history(task: Task) -> History:
     seen = task.mask * (task.open > 0)
     plan = task.futr
     promoted = (plan[..., task.promotions].sum(-1) > _usual(task)[:, None]).astype(np.int64)
-    return History.of(task.y, seen, task.hist, plan, task.stat, task.first_day, promoted)
+    yearly = task.validation[0] >= DAYS_NEEDED
+    return History.of(task.y, seen, task.hist, plan, task.stat, task.first_day, promoted, yearly)
 
 
 def _usual(task: Task) -> Any:

@@ -16,7 +16,7 @@ from benchmarks.accuracy.task import Task
 _FLOAT32, _NORMAL = 0, 0
 
 
-def single_row(task: Task, model: lightgbm.Booster, objective: str, usual: Any) -> dict[str, float]:
+def single_row(task: Task, model: lightgbm.Booster, objective: str, usual: Any, yearly: bool) -> dict[str, float]:
     """Latency of one series' forecast with and without its features; the median series of the last test origin."""
     origin, series = task.test[-1], np.zeros(task.horizon, np.int64)
     s = int(np.argsort(task.y.sum(1))[len(task.ids) // 2])
@@ -32,7 +32,7 @@ def single_row(task: Task, model: lightgbm.Booster, objective: str, usual: Any) 
 
     def rows() -> tuple[Any, Any]:
         promoted = (promotions > usual[s]).astype(np.int64)
-        past = History.of(y, seen, hist, plan, stat, task.first_day + first, promoted)
+        past = History.of(y, seen, hist, plan, stat, task.first_day + first, promoted, yearly)
         x, level, _ = features(past, series, day, at, task.horizon)
         x[:, 0] = s
         return x, level

@@ -35,7 +35,8 @@ def main(folder: Path) -> None:
     shut = words["open_name"]
     is_open = np.ones(size, bool) if shut is None else futr[..., words["futr_names"].index(shut)] > 0
     promoted = (futr[..., words["promotions"]].sum(-1) > serving["usual"][:, None]).astype(np.int64)
-    history = History.of(y, seen * is_open, laid(words["hist_names"]), futr, serving["stat"], first, promoted)
+    yearly = bool(serving["yearly"])
+    history = History.of(y, seen * is_open, laid(words["hist_names"]), futr, serving["stat"], first, promoted, yearly)
     origin = size[1] - horizon
     series, day = np.repeat(np.arange(len(ids)), horizon), np.tile(np.arange(origin, size[1]), len(ids))
     x, level, _ = features(history, series, day, np.full(len(day), origin), horizon)
