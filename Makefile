@@ -9,7 +9,7 @@ TORCH_INDEX ?=
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-arm test-faults lint format schema litert sshd beds bench-measuring bench-board bench-boards bench-fleet bench-data bench-subset bench-accuracy bench-distil clean
+.PHONY: help demo test test-arm test-faults lint format schema litert sshd beds bench-measuring bench-board bench-boards bench-fleet bench-data bench-subset bench-accuracy bench-distil bench-training clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 26
@@ -71,6 +71,9 @@ bench-accuracy: $(VENV)/.dev $(RIVALS)/.ready ## Compare accuracy and cost with 
 
 bench-distil: $(VENV)/.dev $(RIVALS)/.ready ## Distil students from a 2x512 LSTM and from LightGBM: ROSSMANN=folder
 	ROSSMANN="$(ROSSMANN)" $(BIN)/python -m tests.benchmarks.distillation
+
+bench-training: $(VENV)/.dev ## Time a step of training, with and without torch.compile: [ROSSMANN=folder]
+	ROSSMANN="$(ROSSMANN)" $(BIN)/python -m tests.benchmarks.training
 
 clean: ## Remove the virtual environment and what the demo wrote
 	rm -rf $(VENV) $(LITERT) $(RIVALS) .nas build *.egg-info

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 ARRAYS = ("y", "mask", "open", "hist", "futr", "stat")
-DAY_HOURS = 24
+A_YEAR_AND_MORE = 420
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +65,11 @@ class Task:
         words = json.loads((folder / "task.json").read_text())
         with np.load(words.pop("series")) as arrays:
             return cls(folder=folder, **words, **{name: arrays[name] for name in ARRAYS})
+
+    @property
+    def saw_a_year(self) -> bool:
+        """Whether training sees the time of year that it forecasts; else the month only tells the days apart."""
+        return self.validation[0] >= A_YEAR_AND_MORE
 
     def dates(self, days: NDArray[np.int64] | range) -> NDArray[np.datetime64]:
         """Calendar days of positions on the time axis."""

@@ -41,6 +41,8 @@ class Frames:
             for k, name in enumerate(names):
                 frame[name] = values[..., k].ravel()
         calendar = calendar_of(dates)
+        if not task.saw_a_year:
+            calendar = {name: values for name, values in calendar.items() if not name.startswith("year_")}
         for name, values in calendar.items():
             frame[name] = np.tile(values, series)
         static = pd.DataFrame({"unique_id": task.ids, **static_of(task)})

@@ -195,8 +195,7 @@ def _history(task: Task) -> History:
     seen = task.mask * (task.open > 0)
     plan = task.futr
     promoted = (plan[..., task.promotions].sum(-1) > _usual(task)[:, None]).astype(np.int64)
-    yearly = task.validation[0] >= DAYS_NEEDED
-    return History.of(task.y, seen, task.hist, plan, task.stat, task.first_day, promoted, yearly)
+    return History.of(task.y, seen, task.hist, plan, task.stat, task.first_day, promoted, task.saw_a_year)
 
 
 def _usual(task: Task) -> Any:
