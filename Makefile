@@ -6,7 +6,7 @@ RIVALS := .venv-bench
 BIN := $(VENV)/bin
 # A CPU or CUDA build of torch from an index of your choice, for example TORCH_INDEX=https://…/whl/cpu
 TORCH_INDEX ?=
-SIDE_BY_SIDE := $(addprefix tests/,conformance/test_runtime.py data export models search service store)
+SIDE_BY_SIDE := $(addprefix tests/,conformance/test_runtime.py data devices export models search service store)
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
@@ -18,7 +18,7 @@ help: ## Show this list
 demo: $(VENV)/.demo ## Run the main job on this computer: data, search, front, student
 	NAS_HOME=$${NAS_HOME:-$(CURDIR)/.nas} $(BIN)/nas demo
 
-# What measures, waits for real processes or counts what this computer does runs alone, as on a device; the rest two at a time.
+# Whole services and boards, and what looks at this computer itself, run alone; the other rooms two tests at a time.
 test: $(VENV)/.dev $(LITERT)/.ready sshd beds ## Run the tests
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --cache-clear -n 2 --dist loadscope $(SIDE_BY_SIDE); first=$$?; \
 	  $(BIN)/python -m pytest $(addprefix --ignore=,$(SIDE_BY_SIDE)); second=$$?; \
