@@ -6,6 +6,7 @@ RIVALS := .venv-bench
 BIN := $(VENV)/bin
 # A CPU or CUDA build of torch from an index of your choice, for example TORCH_INDEX=https://…/whl/cpu
 TORCH_INDEX ?=
+SIDE_BY_SIDE := $(addprefix tests/,conformance/test_runtime.py data devices export models search service store)
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
@@ -17,8 +18,13 @@ help: ## Show this list
 demo: $(VENV)/.demo ## Run the main job on this computer: data, search, front, student
 	NAS_HOME=$${NAS_HOME:-$(CURDIR)/.nas} $(BIN)/nas demo
 
+# Whole services and boards, and what looks at this computer itself, run alone; the other rooms two tests at a time.
 test: $(VENV)/.dev $(LITERT)/.ready sshd beds ## Run the tests
-	$(BIN)/python -m pytest
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest --cache-clear -n 2 --dist loadscope $(SIDE_BY_SIDE); first=$$?; \
+	  $(BIN)/python -m pytest $(addprefix --ignore=,$(SIDE_BY_SIDE)); second=$$?; \
+	  test "$$first $$second" = "0 0" && echo "Both runs have passed." || \
+	  { echo "Exit codes: $$first side by side, $$second alone. What failed in either:"; \
+	    $(BIN)/python -m pytest --cache-show cache/lastfailed; exit 1; }
 
 test-arm: $(VENV)/.dev sshd ## Run the tests on an emulated Arm board (needs root; its system is kept in /var/cache/edge-nas)
 	@command -v qemu-aarch64-static >/dev/null || test "$$(uname -m)" = aarch64 || { $(call APT,qemu-user-static); } || true

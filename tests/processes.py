@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+PATIENCE_S = 120
 
 
 def descendants(pid: int) -> list[int]:
@@ -37,9 +40,20 @@ def _status(pid: int) -> list[str]:
         return []
 
 
+def agents_of(root: Path) -> list[int]:
+    """Return the processes that were started with this folder: the agent, its fork server, the child."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if f"--root\0{root}".encode() in (folder / "cmdline").read_bytes() and is_alive(int(folder.name)):
+                found.append(int(folder.name))
+    return found
+
+
 def wait_until(condition: Callable[[], object]) -> None:
-    for _ in range(1500):
-        if condition():
-            return
+    """Wait for another process or thread; the time only bounds a broken run."""
+    end = time.monotonic() + PATIENCE_S
+    while not condition():
+        if time.monotonic() >= end:
+            pytest.fail(f"waited {PATIENCE_S} s in vain")
         time.sleep(0.01)
-    pytest.fail("waited 15 s in vain")

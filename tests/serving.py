@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import pytest
+from ports import free_port
 
 from nas.client import Client
 from nas.errors import NasError
@@ -36,7 +36,8 @@ SMALL = {
     "training": {"max_epochs": 2, "patience": 1, "steps_per_epoch": 4, "batch": 32},
 }
 """A search whose every step is real, on little data and with little training."""
-PATIENCE_S = 240.0
+PATIENCE_S = 600.0
+"""Bounds a broken run; no test's success depends on it."""
 OVER = ("completed", "failed", "cancelled", "paused")
 
 
@@ -49,9 +50,7 @@ class Service:
     process: subprocess.Popen | None = None
 
     def __post_init__(self):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         ours = {"NAS_HOME": str(self.home), "NAS_PORT": str(self.port), "NAS_URL": self.url, "NAS_LEASE_TTL": "3"}
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
@@ -71,7 +70,7 @@ class Service:
                 stderr=log,
                 start_new_session=True,
             )
-        self.until(self._healthy, 60)
+        self.until(self._healthy)
         return self
 
     def kill(self):
@@ -82,7 +81,7 @@ class Service:
     def stop(self):
         if self.process and self.process.poll() is None:
             self.process.terminate()
-            self.process.wait(60)
+            self.process.wait(PATIENCE_S)
 
     def until(self, done, seconds=PATIENCE_S):
         """Wait until ``done`` returns something true, and return that."""
@@ -144,7 +143,9 @@ def bare_python(tmp_path_factory):
     def run(*arguments, cwd):
         clean = {"PYTHONPATH": str(folder), "PATH": os.environ["PATH"]}
         command = [sys.executable, "-S", *arguments]
-        return subprocess.run(command, env=clean, cwd=cwd, capture_output=True, text=True, timeout=120, check=False)
+        return subprocess.run(
+            command, env=clean, cwd=cwd, capture_output=True, text=True, timeout=PATIENCE_S, check=False
+        )
 
     absent = run("-c", "import torch", cwd=folder), run("-c", "import nas", cwd=folder)
     assert all("ModuleNotFoundError" in found.stderr for found in absent)

@@ -6,15 +6,14 @@ import getpass
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from ports import free_port
 from processes import descendants, wait_until
 
 from nas.devices.device import Device, Hop
@@ -49,27 +48,23 @@ class Sshd:
     def start(self) -> None:
         for name in ("host_key", "user_key"):
             make_key(self.folder / name)
-        with socket.create_server(("127.0.0.1", self.port)) as probe:
-            self.port = probe.getsockname()[1]
+        self.port = self.port or free_port()
         (self.folder / "config").write_text(self.config())
         if os.getuid() == 0:
             Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # sshd's privilege separation wants it
         with (self.folder / "log").open("ab") as log:
+            said = log.tell()
             self.process = subprocess.Popen([SSHD, "-D", "-e", "-f", self.folder / "config"], stderr=log)
-        self._wait_until_it_answers()
+        wait_until(lambda: self._says_it_listens(said))
 
     def config(self) -> str:
         return CONFIG.format(port=self.port, folder=self.folder, extra=self.extra)
 
-    def _wait_until_it_answers(self) -> None:
-        for _ in range(200):
-            try:
-                with socket.create_connection(("127.0.0.1", self.port), 5) as link:
-                    if link.recv(4) == b"SSH-":
-                        return
-            except OSError:
-                time.sleep(0.02)
-        pytest.fail(f"sshd did not start: {(self.folder / 'log').read_text()}")
+    def _says_it_listens(self, said: int) -> bool:
+        """By its own word: to call it would leave a line in its log, which tests read."""
+        assert self.process is not None
+        assert self.process.poll() is None, f"sshd did not start: {self.log}"
+        return "Server listening on" in self.log[said:]
 
     def stop(self) -> None:
         """Kill the server and every connection to it, at once and without goodbye."""

@@ -15,6 +15,7 @@ import numpy as np
 import onnx_models
 import pytest
 from homes import db, in_process, migrated, settings
+from ports import free_port
 from processes import wait_until
 from sshd import make_key, public_line
 
@@ -87,11 +88,6 @@ def ways(server, root):
 def enrolled(client, name):
     row = client.device(name)
     return Device(**{field: row[field] for field in Device.__dataclass_fields__})
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
 
 
 def answers(port):

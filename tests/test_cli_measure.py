@@ -1,7 +1,6 @@
 """``nas measure``: any ONNX model on an enrolled device; a verdict, a table and a certificate that can be verified."""
 
 import json
-import sys
 
 import numpy as np
 import onnx_models
@@ -16,11 +15,11 @@ QUICK = ("--mode", "duty", "--seconds", "1", "--gap", "0.04", "--beside-load")
 
 
 @pytest.fixture
-def measure(nas, service, client, monkeypatch):
+def measure(nas, service, client, calm_python, monkeypatch):
     """Run `nas measure` on this computer, which the service knows as `here`."""
     monkeypatch.setenv("NAS_URL", service.url)
     if not any(device["name"] == "here" for device in client.devices()):
-        client.add_device({"name": "here", "transport": "local"})
+        client.add_device({"name": "here", "transport": "local", "python": calm_python})
     return lambda *words: nas("measure", *words)
 
 
@@ -43,8 +42,8 @@ def test_a_model_is_measured_and_certified(measure, model, tmp_path):
     assert "<svg" in (folder / "certificate.html").read_text()
 
 
-def test_a_device_behind_ssh_is_measured_from_here(measure, client, sshd, model, tmp_path):
-    device = sshd.device(tmp_path / "agent", python=sys.executable)
+def test_a_device_behind_ssh_is_measured_from_here(measure, client, sshd, calm_python, model, tmp_path):
+    device = sshd.device(tmp_path / "agent", python=calm_python)
     where = {name: getattr(device, name) for name in ("host", "port", "user", "key", "host_key", "python", "root")}
     client.add_device({"name": "far", "transport": "ssh", **where})
     code, out, err = measure(model, "--device", "far", *QUICK, "--json")

@@ -1,10 +1,10 @@
-import socket
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import httpx
 import pytest
 from homes import db, in_process, migrated, settings
+from ports import free_port
 
 from nas.client import Client
 from nas.errors import Conflict, ControllerFault, DataError, NotFound, RequestError
@@ -140,11 +140,9 @@ def test_a_service_that_is_too_slow_is_told_from_none():
 
 
 def test_no_service_is_one_clear_sentence():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{free.getsockname()[1]}"
-        with Client(url) as client, pytest.raises(ControllerFault) as refused:
-            client.health()
+    url = f"http://127.0.0.1:{free_port()}"
+    with Client(url) as client, pytest.raises(ControllerFault) as refused:
+        client.health()
     assert str(refused.value) == f"No service answers at {url}; start it with `nas serve`."
 
 

@@ -7,13 +7,13 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from calm import python_with
 from processes import is_alive, wait_until
 from sshd import CONFIG, SSHD, Sshd, make_key
 
@@ -25,12 +25,6 @@ from nas.devices.device import Device, Hop
 PORT = 22
 _JOIN = 'for group in $GROUPS_OF_BOARD; do echo $$ > "$group/cgroup.procs"; done; exec "$@"'
 _DISK = 'mkdir -p "$1" && mount -t tmpfs -o "size=$2" none "$1" && shift 2 && exec "$@"'
-_PYTHON = """\
-#!/bin/sh
-case " $* " in *" --root "*) exec {python} "$@" --sysroot {sysroot} ;; esac
-exec {python} "$@"
-"""
-"""Only the agent knows what a --sysroot is; the same interpreter also checks what was uploaded."""
 
 
 @dataclass
@@ -133,9 +127,7 @@ class Board(Sshd):
 
     def lay_out(self) -> Board:
         """Write what makes it a board of its own, before it is started."""
-        python = self.folder / "python"
-        python.write_text(_PYTHON.format(python=sys.executable, sysroot=self._sysroot))
-        python.chmod(0o755)
+        python_with(self._sysroot, self.folder / "python")
         self._write_facts()
         return self
 

@@ -6,15 +6,15 @@ import getpass
 import os
 import shutil
 import signal
-import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from ports import free_port
+from processes import PATIENCE_S, wait_until
 
 from beds.leftovers import fresh_folder
 
@@ -44,8 +44,7 @@ class Postgres:
 
     def create(self) -> None:
         """Lay out the data folder, once."""
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.folder.chmod(0o711)
         data = self.folder / "data"
         data.mkdir(mode=0o700)
@@ -61,17 +60,18 @@ class Postgres:
             command = [self.bin / "postgres", "-D", self.folder / "data", *listen, *quick]
             self.process = subprocess.Popen(self._as_postgres(*command), stdout=log, stderr=log, cwd="/")
         ready = [self.bin / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)]
-        for _ in range(300):
-            if subprocess.run(ready, check=False).returncode == 0:
-                return
-            time.sleep(0.05)
-        pytest.fail(f"PostgreSQL did not start: {(self.folder / 'log').read_text()}")
+        wait_until(lambda: self._lives() and subprocess.run(ready, check=False).returncode == 0)
+
+    def _lives(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, f"PostgreSQL did not start: {(self.folder / 'log').read_text()}"
+        return True
 
     def stop(self, number: int = signal.SIGINT) -> None:
         """End it: SIGINT breaks off every connection, SIGQUIT as a crash would (the next start has to recover)."""
         if self.process is not None:
             self.process.send_signal(number)
-            self.process.wait(30)
+            self.process.wait(PATIENCE_S)
             self.process = None
 
     @property

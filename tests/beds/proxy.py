@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+CONNECT_S = 5.0
 _CHUNK = 1 << 14
 
 
@@ -81,7 +82,7 @@ class Proxy:
             while True:
                 near, _ = self._server.accept()
                 try:
-                    far = socket.create_connection(self._target, 5)
+                    far = socket.create_connection(self._target, CONNECT_S)
                 except OSError:
                     near.close()
                     continue

@@ -10,9 +10,10 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from processes import is_alive, wait_until
+from processes import PATIENCE_S, is_alive, wait_until
 
 from beds import network
+from beds import proxy as proxies
 from beds.cgroup import Group
 from nas.devices.fleet import Fleet
 from nas.errors import DeviceUnreachable
@@ -52,11 +53,11 @@ def test_a_board_has_no_more_memory_and_cores_than_it_was_given(beds):
 
 def test_a_board_can_be_cut_off_and_mended(beds):
     board = beds.board("a")
-    assert answers(board)
+    wait_until(lambda: answers(board))
     board.cut()
     assert not answers(board)
     board.mend()
-    assert answers(board)
+    wait_until(lambda: answers(board))
 
 
 def test_a_paused_board_answers_nothing_until_it_is_resumed(beds):
@@ -64,7 +65,7 @@ def test_a_paused_board_answers_nothing_until_it_is_resumed(beds):
     board.pause()
     assert not answers(board)
     board.resume()
-    assert answers(board)
+    wait_until(lambda: answers(board))
 
 
 def test_a_reboot_kills_everything_and_shows_in_the_boot_id(beds):
@@ -143,7 +144,7 @@ def echo():
 def sent(proxy, data):
     """What comes back, until the connection ends or all is there."""
     found = b""
-    with socket.create_connection(("127.0.0.1", proxy.port), 5) as link, suppress(ConnectionError):
+    with socket.create_connection(("127.0.0.1", proxy.port), PATIENCE_S) as link, suppress(ConnectionError):
         link.sendall(data)
         while len(found) < len(data) and (part := link.recv(1 << 16)):
             found += part
@@ -155,10 +156,13 @@ def test_a_link_that_nobody_spoils_changes_nothing(echo, link):
     assert sent(link(*echo), data) == data
 
 
-def test_a_link_that_is_silent_for_long_stays(echo, link):
+def test_a_link_that_is_silent_for_longer_than_it_may_take_to_connect_stays(echo, link, monkeypatch):
+    monkeypatch.setattr(proxies, "CONNECT_S", 0.5)
     proxy = link(*echo)
-    with socket.create_connection(("127.0.0.1", proxy.port), 5) as end:
-        time.sleep(6)
+    with socket.create_connection(("127.0.0.1", proxy.port), PATIENCE_S) as end:
+        end.sendall(b"y")
+        assert end.recv(1) == b"y"
+        time.sleep(1)
         end.sendall(b"x")
         assert end.recv(1) == b"x"
 
@@ -185,13 +189,13 @@ def test_a_slow_link_is_slow_and_a_stalled_one_holds_back(echo, link):
     assert time.monotonic() - started > 0.35
     proxy.spoil.delay_s, proxy.spoil.bytes_per_s = 0.0, 0.0
     proxy.stall()
-    with socket.create_connection(("127.0.0.1", proxy.port), 5) as end:
+    with socket.create_connection(("127.0.0.1", proxy.port), PATIENCE_S) as end:
         end.sendall(b"hold")
         end.settimeout(0.3)
         with pytest.raises(TimeoutError):
             end.recv(4)
         proxy.flow()
-        end.settimeout(5)
+        end.settimeout(PATIENCE_S)
         assert end.recv(4) == b"hold"
 
 

@@ -3,11 +3,11 @@
 import json
 import subprocess
 import sys
-import time
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from processes import is_alive, wait_until
 
 from benchmarks.accuracy import cells, judging, noise, report, settings, table
 from benchmarks.accuracy.rivals import ets, ours
@@ -122,26 +122,22 @@ def test_a_method_that_fails_leaves_no_result_and_says_where_to_look(setting):
 
 def test_a_runner_that_is_killed_leaves_nothing_running(tmp_path):
     note = tmp_path / "pid"
-    code = f"import os, time; open({str(note)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
+    code = f"import os, time; open({str(note)!r}, 'w').write(str(os.getpid())); time.sleep(600)"
     clock = [sys.executable, "-IS", str(cells.Path(cells.__file__).with_name("clock.py")), str(tmp_path / "log")]
     process = subprocess.Popen([*clock, sys.executable, "-c", code])
-    while not (note.exists() and note.read_text()):
-        time.sleep(0.05)
+    wait_until(lambda: note.exists() and note.read_text())
     process.kill()
     process.wait()
-    stat = cells.Path(f"/proc/{note.read_text()}/stat")
-    end = time.monotonic() + 20
-    while stat.exists() and ") Z " not in stat.read_text() and time.monotonic() < end:
-        time.sleep(0.05)
-    assert not stat.exists() or ") Z " in stat.read_text()
+    wait_until(lambda: not is_alive(int(note.read_text())))
 
 
 def test_a_service_that_outlived_its_cell_is_ended_and_another_one_is_left_alone(tmp_path):
-    code = "import time; time.sleep(60)"
+    code = "import time; time.sleep(600)"
     for home, survives in ((tmp_path, False), (tmp_path / "another", True)):
         process = subprocess.Popen([sys.executable, "-c", code], env={"NAS_HOME": str(home)})
         (tmp_path / "service.pid").write_text(str(process.pid))
-        time.sleep(0.2)  # until its environment is its own
+        environment = cells.Path(f"/proc/{process.pid}/environ")
+        wait_until(lambda environment=environment: b"NAS_HOME" in environment.read_bytes())
         ours.end_left_over(tmp_path)
         assert not (tmp_path / "service.pid").exists()
         assert (process.poll() is None) is survives

@@ -121,7 +121,8 @@ def test_it_says_what_ran_the_model(runtime, host, model, inputs):
 
 
 def test_no_thread_spins_between_two_requests(host, model, inputs):
-    assert host.run(model, inputs, 2)["resting_s"] < 0.01
+    """In none of several rests would a spinning thread be still; what else this computer does only adds to one."""
+    assert min(host.run(model, inputs, 2, rests=5)["resting_s"]) < 0.01
 
 
 def test_the_example_request_fits_the_model(host, model, artifact, tmp_path):

@@ -1,7 +1,6 @@
 """What every transport keeps to: the fake, this computer, and a real OpenSSH."""
 
 import secrets
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -36,7 +35,7 @@ class Reached:
 
 
 @pytest.fixture(params=["fake", "local", "ssh"])
-def reached(request, tmp_path):
+def reached(request, tmp_path, calm_python):
     def truncate_file(sha):
         path = tmp_path / "blobs" / sha
         path.write_bytes(path.read_bytes()[:-1])
@@ -49,9 +48,9 @@ def reached(request, tmp_path):
 
         return Reached(transport, Device("fake-1", "local"), truncate_entry)
     if request.param == "local":
-        device = Device("here", "local", python=sys.executable, root=str(tmp_path))
+        device = Device("here", "local", python=calm_python, root=str(tmp_path))
         return Reached(LocalTransport(), device, truncate_file)
-    device = request.getfixturevalue("sshd").device(tmp_path, python=sys.executable)
+    device = request.getfixturevalue("sshd").device(tmp_path, python=calm_python)
     return Reached(SshTransport(), device, truncate_file)
 
 

@@ -3,7 +3,6 @@
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
@@ -184,10 +183,4 @@ class Health(RuleBasedStateMachine):
 
 def test_whatever_happens_the_state_follows_the_faults(db):
     machine = type("Here", (Health,), {"db": db})
-    limits = hypothesis_settings(
-        max_examples=25,
-        stateful_step_count=20,
-        deadline=None,
-        suppress_health_check=[HealthCheck.too_slow],
-    )
-    run_state_machine_as_test(machine, settings=limits)
+    run_state_machine_as_test(machine, settings=hypothesis_settings(max_examples=25, stateful_step_count=20))

@@ -29,10 +29,11 @@ def controllers(settings, db, transport, monkeypatch):
     """Two fleets as two controllers have them, each with a database handle of its own."""
     monkeypatch.setattr(fleets, "ASK_AGAIN_S", 0.005)
     monkeypatch.setattr(fleets, "KEEP_S", 0.0)
+    monkeypatch.setattr(fleets, "LOOK_S", 0.02)
     devices.create(db, name="pi", transport="local")
     health.answered(db, "pi", {})
     databases = [open_database(settings) for _ in range(2)]
-    owned = [DeviceLeases(database, ttl=0.2) for database in databases]
+    owned = [DeviceLeases(database, ttl=0.2, clock=lambda: 0.0) for database in databases]  # nobody is ever too late
     made = [
         Fleet([Device("pi", "local")], {"local": transport}, leases=held, register=Roster(database, 3), idle_s=60.0)
         for database, held in zip(databases, owned, strict=True)
@@ -51,7 +52,9 @@ def test_both_get_their_turn_and_the_device_has_one_session_at_a_time(controller
     transport.latency_ms = lambda _model, _threads: most.append(len(transport.held)) or time.sleep(0.01) or 1.0
 
     def works(fleet, who):
-        for _ in range(20):
+        for _ in range(1000):
+            if len({token for token, _ in tokens}) > 2 and Counter(who for _, who in tokens)[who] >= 20:
+                return  # they took turns: neither kept it to the end
             with fleet.turn("pi") as turn:
                 assert turn.measure(b"model", X).verdict == "valid"
                 tokens.append((turn.token, who))
@@ -61,10 +64,10 @@ def test_both_get_their_turn_and_the_device_has_one_session_at_a_time(controller
         thread.start()
     for thread in threads:
         thread.join()
-    assert Counter(who for _, who in tokens) == {0: 20, 1: 20}
+    assert all(20 <= count < 1000 for count in Counter(who for _, who in tokens).values())
     assert set(most) == {1}
     assert tokens == sorted(tokens)  # whoever measures has the highest token
-    assert len({token for token, _ in tokens}) > 2  # they took turns, neither kept it to the end
+    assert len({token for token, _ in tokens}) > 2
 
 
 def test_an_idle_holder_lets_go_at_once_when_another_waits(controllers, transport):
@@ -76,8 +79,8 @@ def test_an_idle_holder_lets_go_at_once_when_another_waits(controllers, transpor
 
 def test_one_that_does_not_let_go_is_waited_for_only_so_long(controllers, monkeypatch):
     first, second = controllers
-    monkeypatch.setattr(fleets, "LEASE_WAIT_S", 0.05)
-    with first.turn("pi") as turn:
+    with monkeypatch.context() as patience, first.turn("pi") as turn:
+        patience.setattr(fleets, "LEASE_WAIT_S", 0.05)
         turn.facts()
         with pytest.raises(DeviceAway, match="Another controller holds the device pi"):
             second.facts("pi")

@@ -1,13 +1,9 @@
 import pytest
-from hypothesis import settings
 
 from nas.data.check import check
 from nas.data.dense import to_panel
 from nas.data.long_table import LongTable
 from nas.data.sources import synthetic
-
-settings.register_profile("no deadline", deadline=None)  # a busy machine is no failure
-settings.load_profile("no deadline")
 
 
 @pytest.fixture(scope="session")

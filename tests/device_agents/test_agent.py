@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from processes import descendants, is_alive, wait_until
+from calm import calm_root
+from processes import PATIENCE_S, descendants, is_alive, wait_until
 
 from device_agents.blobs import Blobs
 from device_agents.protocol import MAX_LINE
@@ -38,7 +39,9 @@ class Running:
     def __init__(self, root: Path):
         archive = root / "agent.pyz"
         archive.write_bytes(agent_file().content)
-        command = [sys.executable, str(archive), "--root", str(root)]
+        if not (root / "sysroot").exists():
+            calm_root(root / "sysroot")
+        command = [sys.executable, str(archive), "--root", str(root), "--sysroot", str(root / "sysroot")]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.blobs = Blobs(str(root / "blobs"))
 
@@ -82,7 +85,7 @@ def running(tmp_path):
 @pytest.fixture
 def hanging(running, endless_model):
     """An agent in the middle of a job that lasts longer than the test."""
-    running.tell(id=2, **running.job(endless_model, "onnxruntime", "run", deadline_s=60))
+    running.tell(id=2, **running.job(endless_model, "onnxruntime", "run", deadline_s=600))
     wait_until(lambda: len(descendants(running.process.pid)) == 2)
     return running
 
@@ -149,13 +152,13 @@ def test_no_orphan_survives_the_agent_being_killed(hanging):
 def test_the_agent_ends_with_its_stdin_even_in_the_middle_of_a_job(hanging):
     pids = descendants(hanging.process.pid)
     hanging.process.stdin.close()
-    assert hanging.process.wait(15) == 0
-    assert not any(map(is_alive, pids))
+    assert hanging.process.wait(PATIENCE_S) == 0
+    wait_until(lambda: not any(map(is_alive, pids)))
 
 
 def test_bye_ends_the_agent_and_frees_the_device(running, tmp_path):
     assert running.ask(verb="bye") == {"id": 1, "ok": True}
-    assert running.process.wait(15) == 0
+    assert running.process.wait(PATIENCE_S) == 0
     other = Running(tmp_path)
     assert other.ask(verb="hello", protocol=2)["ok"]
     other.close()

@@ -5,11 +5,12 @@ import threading
 
 import boards
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from processes import wait_until
 
-from device_agents import energy
-from device_agents.energy import Reading, integrate, mean_watts
+from device_agents import energy, energy_meters
+from device_agents.energy import Reading, Sampler, integrate, mean_watts
 
 SECOND = 1_000_000_000
 
@@ -68,7 +69,6 @@ def test_the_idle_power_is_subtracted_and_the_rest_shared_among_the_inferences(k
     assert found.notes == ()
 
 
-@settings(deadline=None)
 @given(
     watts=st.floats(0.1, 100),
     start=st.integers(0, SECOND // 2),
@@ -80,7 +80,6 @@ def test_a_steady_power_is_found_between_any_two_moments(watts, start, length, c
     assert mean_watts(readings, start, start + length) == pytest.approx(watts)
 
 
-@settings(deadline=None)
 @given(slope=st.floats(-5, 5), times=st.lists(st.integers(1, SECOND - 1), unique=True, max_size=30))
 def test_a_ramp_is_integrated_exactly_however_unevenly_it_was_read(slope, times):
     readings = [Reading(at, 10 + slope * at / SECOND) for at in sorted({0, SECOND, *times})]
@@ -113,24 +112,59 @@ def test_an_idle_power_that_drifts_is_noted():
     assert found.notes == ("the idle power drifted by 20 % of the work's net power",)
 
 
+class Still:
+    """A clock that only sleeping moves, and a sampler that reads as often as the real one meanwhile."""
+
+    def __init__(self, monkeypatch):
+        self.now, self.sampler = 0, None
+        for module in (energy, energy_meters):
+            monkeypatch.setattr(module, "time", self)
+        monkeypatch.setattr(energy, "Sampler", self.sampled)
+
+    def monotonic_ns(self):
+        return self.now
+
+    def sleep(self, seconds):
+        for _ in range(round(seconds * energy.HZ)):
+            self.now += round(SECOND / energy.HZ)
+            self.sampler._read()
+
+    def sampled(self, meter):
+        self.sampler = Sampler(meter)
+        self.sampler._run = lambda: None
+        return self.sampler
+
+
 @pytest.mark.parametrize(("kind", "jetpack"), [("jetson", 4), ("jetson", 5), ("jetson", 6), ("pi5", None)])
-def test_a_board_that_draws_more_while_it_works(tmp_path, kind, jetpack):
+def test_a_board_that_draws_more_while_it_works(tmp_path, monkeypatch, kind, jetpack):
+    clock = Still(monkeypatch)
     board = getattr(boards, kind)(tmp_path, *([jetpack] if jetpack else []))
     board.watts(2.0)
-    waiting = threading.Event()
 
     def work():
         board.watts(7.0)
-        waiting.wait(0.5)
+        clock.sleep(0.5)
         board.watts(2.0)
         return 100
 
     found = energy.measure(energy.find(board.root), work, idle_s=0.2)
-    assert found.idle_power_w == pytest.approx(2.0, rel=0.3)
-    assert found.mean_power_w == pytest.approx(7.0, rel=0.1)
-    assert found.energy_mj == pytest.approx(1000 * 5.0 * found.seconds / 100, rel=0.2)
+    edge = 0.5 * 5.0 / energy.HZ  # joules: at either end, half a period lies on the way between 2 and 7 W
+    mean, idle = 7.0 - edge / 0.5, 2.0 + edge / 0.2 / 2
+    assert found.mean_power_w == pytest.approx(mean, rel=0.01)
+    assert found.idle_power_w == pytest.approx(idle, rel=0.01)
+    assert found.energy_mj == pytest.approx(1000 * (mean - idle) * 0.5 / 100, rel=0.01)
     assert found.relative is (kind == "pi5")
-    assert found.samples >= energy.FEWEST
+    assert (found.seconds, found.samples) == (0.5, 26)
+
+
+def test_a_sampler_reads_on_beside_the_work_until_it_is_stopped():
+    sampler = Sampler(METER, hz=1000).start()
+    wait_until(lambda: len(sampler._readings) > 20)
+    readings = sampler.stop()
+    assert [one.at_ns for one in readings] == sorted(one.at_ns for one in readings)
+    count = len(readings)
+    sampler._thread.join()
+    assert len(sampler._readings) == count
 
 
 def test_rapl_goes_on_when_a_counter_wraps(tmp_path):

@@ -5,8 +5,9 @@ import multiprocessing
 
 import boards
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from processes import PATIENCE_S
 
 from device_agents.gate import Gate, disturbed
 from device_agents.sensors import Look, Senses
@@ -125,7 +126,8 @@ def test_beside_a_load_only_pressure_is_allowed(tmp_path):
     assert not gate.wait(0, beside_load=True, clock=Clock()).open
 
 
-def burn(stop):
+def burn(burning, stop):
+    burning.set()
     while not stop.is_set():
         sum(range(10_000))
 
@@ -135,10 +137,11 @@ def test_a_real_busy_neighbour_keeps_the_gate_closed(monkeypatch, psi):
     if not psi:
         monkeypatch.setattr(Senses, "_psi", lambda self: None)
     context = multiprocessing.get_context("spawn")
-    stop = context.Event()
-    neighbour = context.Process(target=burn, args=(stop,))
+    burning, stop = context.Event(), context.Event()
+    neighbour = context.Process(target=burn, args=(burning, stop))
     neighbour.start()
     try:
+        assert burning.wait(PATIENCE_S)
         opened = [Gate(Senses()).wait(0) for _ in range(20)]
         assert any("CPU pressure" in reason for gate in opened for reason in gate.reasons)
     finally:
@@ -146,7 +149,6 @@ def test_a_real_busy_neighbour_keeps_the_gate_closed(monkeypatch, psi):
         neighbour.join()
 
 
-@settings(deadline=None)
 @given(
     milliseconds=st.integers(20, 10_000),
     drift=st.floats(-0.09, 0.5),
@@ -166,7 +168,6 @@ def test_an_undisturbed_block_counts(milliseconds, drift, switches, ticks):
     assert judged(look) == []
 
 
-@settings(deadline=None)
 @given(milliseconds=st.integers(200, 10_000))
 def test_a_rival_for_the_core_is_found_in_any_block(milliseconds):
     """Two rivals that swap every 10 ms, the slowest that a kernel does it."""
@@ -179,7 +180,6 @@ def test_a_rival_for_the_core_is_found_in_any_block(milliseconds):
     assert any("involuntary" in reason for reason in rivalled)
 
 
-@settings(deadline=None)
 @given(milliseconds=st.integers(50, 10_000))
 def test_a_neighbour_with_a_core_of_its_own_is_found_without_psi(milliseconds):
     crowded = after(milliseconds, psi_us=None)
@@ -204,7 +204,6 @@ def test_a_disturbed_block_is_discarded_for_its_reason(changes, reason):
     assert judged(after(**changes)) == [reason]
 
 
-@settings(deadline=None)
 @given(milliseconds=st.integers(5, 20_000))
 def test_ten_switches_a_second_at_random_cost_fewer_than_one_block_in_a_hundred(milliseconds):
     expected = milliseconds / 100

@@ -1,8 +1,8 @@
 """A known allocation is recovered by each way of looking; a cgroup is made where that is allowed, and removed."""
 
-import mmap
 import os
-import signal
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from device_agents import memory
 from device_agents.memory import CGROUP1, CGROUP2, own_cgroup
 from device_agents.protocol import Problem
 
-MIB, PAGE = 1 << 20, mmap.PAGESIZE
+MIB = 1 << 20
 ALLOWED = own_cgroup()
 if ALLOWED:
     ALLOWED.close()
@@ -20,38 +20,39 @@ if ALLOWED:
 needs_cgroup = pytest.mark.skipif(
     ALLOWED is None, reason="no memory cgroup may be made here: neither root nor delegated"
 )
-pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+EATER = """
+import mmap, sys
+size = int(sys.argv[1])
+print("ready", flush=True)
+sys.stdin.readline()
+with mmap.mmap(-1, size or mmap.PAGESIZE) as block:  # not of the heap, which may have room already
+    for page in range(0, size, mmap.PAGESIZE):
+        block[page] = 1
+print("done", flush=True)
+sys.stdin.readline()
+"""
 
 
 class Eater:
-    """A forked child that, when told, allocates and touches so many MiB, frees them, and lives on until killed."""
+    """A process that, when told, allocates and touches so many MiB, frees them, and lives on until killed.
+
+    It is no fork of this one: that would begin with whatever the tests before have left in memory.
+    """
 
     def __init__(self, mebibytes):
-        go, self.go = os.pipe()
-        self.done, done = os.pipe()
-        self.pid = os.fork()
-        if self.pid == 0:
-            try:
-                os.read(go, 1)
-                with mmap.mmap(-1, mebibytes * MIB or PAGE) as block:  # not of the heap, which may have room already
-                    for page in range(0, mebibytes * MIB, PAGE):
-                        block[page] = 1
-                os.write(done, b"x")
-                signal.pause()
-            finally:
-                os._exit(0)
-        os.close(go)
-        os.close(done)
+        command = [sys.executable, "-I", "-S", "-c", EATER, str(mebibytes * MIB)]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.pid = self._process.pid
+        assert self._process.stdout.readline() == "ready\n"
 
     def eat(self):
-        os.write(self.go, b"x")
-        assert os.read(self.done, 1) == b"x"
+        self._process.stdin.write("eat\n")
+        self._process.stdin.flush()
+        assert self._process.stdout.readline() == "done\n"
 
     def end(self):
-        os.kill(self.pid, signal.SIGKILL)
-        os.waitpid(self.pid, 0)
-        os.close(self.go)
-        os.close(self.done)
+        self._process.kill()
+        self._process.communicate()
 
 
 def peak_of(mebibytes, with_cgroup):
@@ -106,13 +107,15 @@ def test_a_group_is_left_only_once_it_is_empty(monkeypatch):
     group.join(eater.pid)
     with pytest.raises(OSError, match="busy"):
         group.close()
+    monkeypatch.undo()
     eater.end()
     group.close()
     assert not Path(group.path).exists()
 
 
 @needs_cgroup
-def test_a_process_that_is_just_ending_is_waited_for():
+def test_a_process_that_is_just_ending_is_waited_for(monkeypatch):
+    monkeypatch.setattr(memory, "_EMPTY_S", 60.0)
     eater, group = Eater(0), own_cgroup()
     group.join(eater.pid)
     end = threading.Timer(0.1, eater.end)

@@ -208,7 +208,7 @@ def test_a_sweep_that_never_ends_is_killed_at_its_deadline(running, store):
 
 @pytest.mark.parametrize("end", ["kill", "hang up"])
 def test_the_process_goes_with_the_agent(running, store, end):
-    running.tell(id=2, **request(running, store, model=endless(running)))
+    running.tell(id=2, **request(running, store, model=endless(running), deadline_s=600))
     wait_until(lambda: nightly_of(running))
     family = nightly_of(running)
     if end == "kill":

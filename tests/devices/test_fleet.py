@@ -156,9 +156,9 @@ def test_an_lstm_is_really_measured_on_this_computer(here):
     model, inputs = onnx_models.lstm(hidden=16), {"x": np.zeros((7, 1, 3), "float32")}
     for _ in range(10):  # a busy computer may have it refused, which is not what is asked here
         measured = here.measure("here", model, inputs, beside_load=True)
-        if measured.verdict != "rejected":
+        if measured.p95 is not None:
             break
-    assert measured.verdict != "rejected", measured.reasons
+    assert measured.p95 is not None, measured.reasons
     assert len(measured.samples_ns) >= 11
     assert 0 < measured.p50.low <= measured.p50.ms <= measured.p50.high
     assert measured.p95.ms >= measured.p50.ms

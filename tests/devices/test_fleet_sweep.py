@@ -1,6 +1,5 @@
 """A store's nightly job, asked for by the controller: on a fake, and for real on this computer."""
 
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -126,12 +125,12 @@ def test_a_lost_reply_is_read_again_and_not_swept_again():
     assert [call["verb"] for call in transport.calls].count("sweep") == 1
 
 
-def test_a_store_is_really_swept_on_this_computer(tmp_path):
+def test_a_store_is_really_swept_on_this_computer(tmp_path, calm_python):
     made, architecture = panel(), Architecture(hidden=8, window=28)
     split = Split.of(made)
     model = export_untrained(architecture, Shape.of(made, split.horizon)).model
     table, recipe = store_table(made, split, architecture, DataSpec())
-    with Fleet([Device("here", "local", python=sys.executable, root=str(tmp_path))]) as fleet:
+    with Fleet([Device("here", "local", python=calm_python, root=str(tmp_path))]) as fleet:
         found = fleet.sweep("here", model, table, recipe, beside_load=True)
     assert isinstance(found, Sweep) and found.series == 2
     assert found.seconds > sum(found.stages.values()) > 0 and found.peak_mb > 30

@@ -1,11 +1,13 @@
 """Measuring has this computer alone; work shares it; whoever waits to measure gets its turn."""
 
+import fcntl
 import os
 import tempfile
 import threading
 from pathlib import Path
 
 import pytest
+from processes import PATIENCE_S, wait_until
 
 from nas.devices import host_lock
 from nas.errors import ControllerFault
@@ -27,7 +29,7 @@ class Holder(threading.Thread):
     def run(self):
         with self.lock():
             self.got.set()
-            self.let_go.wait(30)
+            self.let_go.wait(PATIENCE_S)
 
     def stays_out(self):
         return not self.got.wait(0.1)
@@ -39,8 +41,8 @@ class Holder(threading.Thread):
 
 def test_work_goes_on_beside_work():
     first, second = Holder(host_lock.working), Holder(host_lock.working)
-    assert first.got.wait(10)
-    assert second.got.wait(10)
+    assert first.got.wait(PATIENCE_S)
+    assert second.got.wait(PATIENCE_S)
     first.end()
     second.end()
 
@@ -48,26 +50,36 @@ def test_work_goes_on_beside_work():
 @pytest.mark.parametrize("other", [host_lock.measuring, host_lock.working])
 def test_measuring_is_alone(other):
     first = Holder(host_lock.measuring)
-    assert first.got.wait(10)
+    assert first.got.wait(PATIENCE_S)
     second = Holder(other)
     assert second.stays_out()
     first.end()
-    assert second.got.wait(10)
+    assert second.got.wait(PATIENCE_S)
     second.end()
 
 
-def test_new_work_does_not_overtake_a_waiting_measurement():
+def is_locked(path):
+    with path.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def test_new_work_does_not_overtake_a_waiting_measurement(tmp_path):
     old_work = Holder(host_lock.working)
-    assert old_work.got.wait(10)
+    assert old_work.got.wait(PATIENCE_S)
     measurement = Holder(host_lock.measuring)
-    assert measurement.stays_out()
+    wait_until(lambda: is_locked(tmp_path / f"nas-{os.getuid()}" / "gate"))
+    assert not measurement.got.is_set()
     new_work = Holder(host_lock.working)
     assert new_work.stays_out()
     old_work.end()
-    assert measurement.got.wait(10)
+    assert measurement.got.wait(PATIENCE_S)
     assert not new_work.got.is_set()
     measurement.end()
-    assert new_work.got.wait(10)
+    assert new_work.got.wait(PATIENCE_S)
     new_work.end()
 
 

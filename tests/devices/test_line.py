@@ -38,7 +38,7 @@ def test_searches_take_turns_however_many_requests_one_of_them_has():
 
 
 @given(st.lists(st.sampled_from("abc"), max_size=8))
-@hypothesis_settings(max_examples=20, deadline=None)
+@hypothesis_settings(max_examples=20)
 def test_each_search_is_served_in_order_and_nobody_waits_for_two_of_another(requests):
     order = served(requests)
     for who in "abc":

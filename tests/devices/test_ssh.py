@@ -1,18 +1,17 @@
 """SSH against a real OpenSSH: who is spoken to, what is refused, and what a broken connection looks like."""
 
-import contextlib
 import os
 import socket
 import stat
 import sys
 import threading
-from pathlib import Path
 
 import numpy as np
 import onnx_models
 import paramiko
 import pytest
-from processes import is_alive, wait_until
+from ports import free_port
+from processes import agents_of, wait_until
 from sshd import make_key
 
 from nas.devices.agent_file import agent_file
@@ -76,10 +75,8 @@ def test_no_key_is_refused_without_looking_for_the_users_own(sshd, tmp_path):
 
 
 def test_a_dead_port_is_unreachable(sshd, tmp_path):
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
     with pytest.raises(DeviceUnreachable, match="refused"):
-        opened(sshd.device(tmp_path, port=port))
+        opened(sshd.device(tmp_path, port=free_port()))
 
 
 def test_a_port_that_is_no_ssh_server_is_unreachable(sshd, tmp_path):
@@ -193,21 +190,11 @@ def test_a_server_killed_in_the_middle_of_a_call_is_unreachable_and_leaves_nothi
         with pytest.raises(DeviceUnreachable):
             fleet.run(device.name, onnx_models.endless(), X)
         killer.join()
-        wait_until(lambda: not _agents(tmp_path / "agent"))
+        wait_until(lambda: not agents_of(tmp_path / "agent"))
         fresh_sshd.start()
         assert fleet.run(device.name, onnx_models.lstm(), {"x": np.zeros((7, 1, 3), "float32")})["h"].shape == (1, 1, 8)
 
 
-def _agents(root):
-    """Return the processes that were started with this folder: the agent, its fork server, the child."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            if f"--root\0{root}".encode() in (folder / "cmdline").read_bytes() and is_alive(int(folder.name)):
-                found.append(int(folder.name))
-    return found
-
-
 def _kill_when_measuring(server, root):
-    wait_until(lambda: len(_agents(root)) == 3)
+    wait_until(lambda: len(agents_of(root)) == 3)
     server.stop()

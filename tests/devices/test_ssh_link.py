@@ -10,7 +10,7 @@ import threading
 import numpy as np
 import onnx_models
 import pytest
-from processes import descendants, wait_until
+from processes import agents_of, descendants, wait_until
 from sshd import make_key, public_line
 
 from nas.devices import ssh, ssh_link
@@ -65,7 +65,6 @@ def test_a_device_behind_others_is_measured_as_any(device, gate, more_sshd, hops
 
 def test_a_jump_host_with_another_key_is_a_hard_stop_and_nothing_goes_on(gate, more_sshd, tmp_path):
     behind = more_sshd("behind", extra="LogLevel VERBOSE")
-    wait_until(lambda: "Connection from" in behind.log)  # the look whether it has started
     hop = dataclasses.replace(gate.hop, host_key=other_key(tmp_path))
     with pytest.raises(
         HostKeyChanged, match=f"The jump host 127.0.0.1:{gate.port} on the way to over-ssh shows another"
@@ -73,7 +72,7 @@ def test_a_jump_host_with_another_key_is_a_hard_stop_and_nothing_goes_on(gate, m
         reach(behind.device(tmp_path, jump=(hop,)))
     wait_until(lambda: "[preauth]" in gate.log)
     assert "publickey" not in gate.log
-    assert behind.log.count("Connection from") == 1
+    assert "Connection from" not in behind.log
 
 
 def test_a_device_with_another_key_behind_a_jump_host_is_a_hard_stop(device, gate, tmp_path):
@@ -108,18 +107,23 @@ def test_a_jump_host_that_is_down_is_named_by_its_address(device):
 @pytest.mark.parametrize("frozen", ["device", "jump host"])
 def test_a_machine_that_freezes_in_the_middle_of_a_call_is_noticed(gate, more_sshd, tmp_path, monkeypatch, frozen):
     monkeypatch.setattr(ssh, "QUIET_S", 0.5)  # instead of 8 and 20, which together stay below 30
-    monkeypatch.setattr(ssh, "TRANSFER_S", 3.0)
+    monkeypatch.setattr(ssh, "TRANSFER_S", 5.0)
     behind = more_sshd("behind")
     device = behind.device(tmp_path / "agent", python=sys.executable, jump=(gate.hop,))
     server = behind if frozen == "device" else gate
     with Fleet([device]) as fleet:
         fleet.facts(device.name)
-        freezer = threading.Timer(1.0, _signal, (server, signal.SIGSTOP))
+        freezer = threading.Thread(target=_freeze_when_measuring, args=(server, tmp_path / "agent"))
         freezer.start()
         with pytest.raises(DeviceUnreachable, match="ended or lost its connection"):
             fleet.run(device.name, onnx_models.endless(), {"x": np.arange(3, dtype="float32")})
         freezer.join()
         _signal(server, signal.SIGCONT)
+
+
+def _freeze_when_measuring(server, root):
+    wait_until(lambda: len(agents_of(root)) == 3)
+    _signal(server, signal.SIGSTOP)
 
 
 def _signal(server, number):

@@ -18,10 +18,10 @@ def looked_at(service, client, dataset):
     return service.until(lambda: (d := client.dataset(dataset))["state"] in OVER and d)
 
 
-def test_a_table_is_sent_looked_at_and_searched(service, client, frame, tmp_path):
+def test_a_table_is_sent_looked_at_and_searched(service, client, frame, calm_python, tmp_path):
     frame.to_csv(tmp_path / "sales.csv", index=False)
     added = client.add_dataset(tmp_path / "sales.csv", SAID)
-    client.add_device({"name": "till", "transport": "local"})
+    client.add_device({"name": "till", "transport": "local", "python": calm_python})
     data = {"source": "dataset", "dataset": added["id"]}
     search = client.start_search({**SMALL, "data": data, "devices": ["till"], "trials": 1})
     with pytest.raises(Conflict, match=f"used by search {search['id']}"):

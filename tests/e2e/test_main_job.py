@@ -6,14 +6,13 @@ import json
 import re
 import shutil
 import subprocess
-import sys
 import zipfile
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
-from serving import SMALL
+from serving import PATIENCE_S, SMALL
 
 from nas.architecture import Architecture
 from nas.client import Client
@@ -30,22 +29,22 @@ def curl(service, path, *options):
     if shutil.which("curl") is None:
         pytest.skip("curl is not installed: apt-get install curl")
     command = ["curl", "-sS", "--fail-with-body", "-H", "content-type: application/json", *options, service.url + path]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=True)
     return json.loads(done.stdout) if done.stdout else None
 
 
 @pytest.fixture(scope="module")
-def board(client, sshd, tmp_path_factory):
-    device = sshd.device(tmp_path_factory.mktemp("board"), python=sys.executable, name="board")
+def board(client, sshd, calm_python, tmp_path_factory):
+    device = sshd.device(tmp_path_factory.mktemp("board"), python=calm_python, name="board")
     names = ("name", "transport", "host", "port", "user", "key", "host_key", "python", "root")
     client.add_device({name: getattr(device, name) for name in names})
     return "board"
 
 
 @pytest.fixture(scope="module")
-def here(client):
+def here(client, calm_python):
     with suppress(Conflict):
-        client.add_device({"name": "here", "transport": "local"})
+        client.add_device({"name": "here", "transport": "local", "python": calm_python})
     return "here"
 
 
@@ -176,9 +175,9 @@ def test_predict_says_when_its_model_is_broken(package, bare_python, tmp_path, s
     assert "Traceback" not in done.stderr
 
 
-def test_a_killed_service_goes_on_where_it_was(own_service):
+def test_a_killed_service_goes_on_where_it_was(own_service, calm_python):
     with Client(own_service.url) as client:
-        client.add_device({"name": "here", "transport": "local"})
+        client.add_device({"name": "here", "transport": "local", "python": calm_python})
         body = {**SMALL, "devices": ["here"], "trials": 5, "constraints": {"size_kb": 60}, "sampler": "random"}
         search = client.start_search(body)["id"]
 
@@ -200,7 +199,7 @@ def test_a_killed_service_goes_on_where_it_was(own_service):
 
 def test_stop_pauses_and_resume_goes_on(service, client, here):
     search = client.start_search({**SMALL, "devices": [here], "trials": 4})["id"]
-    service.until(lambda: any(t["finished_at"] for t in client.trials(search)))
+    service.until(lambda: any(t["measurements"] for t in client.trials(search)))  # so three are still to be measured
     client.stop_search(search)
     assert service.ended(client, search)["state"] == "paused"
     client.resume_search(search)

@@ -7,6 +7,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
+from serving import PATIENCE_S
 
 from nas.client import Client
 
@@ -33,10 +34,10 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_the_readmes_commands_do_what_they_say(own_service, sshd, folder):
+def test_the_readmes_commands_do_what_they_say(own_service, sshd, calm_python, folder):
     device, fingerprint = sshd.device(folder), sshd.fingerprint
     login = f"--host 127.0.0.1 --port {sshd.port} --user {device.user} --key {device.key}"
-    login += f" --fingerprint {fingerprint} --python {sys.executable} --root {folder}/agent"
+    login += f" --fingerprint {fingerprint} --python {calm_python} --root {folder}/agent"
     small = "--beside-load --trials 3 --max-epochs 2 --space my_space.yaml --data sales.csv --futr promo --stat store"
     replaced = {
         "nas serve &\n": "",
@@ -56,7 +57,7 @@ def test_the_readmes_commands_do_what_they_say(own_service, sshd, folder):
         env=own_service.environment,
         capture_output=True,
         text=True,
-        timeout=400,
+        timeout=2 * PATIENCE_S,
         check=False,
     )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]

@@ -35,8 +35,8 @@ def nas(service):
 
 
 @pytest.fixture(scope="module")
-def pi(client):
-    client.add_device({"name": "pi", "transport": "local"})
+def pi(client, calm_python):
+    client.add_device({"name": "pi", "transport": "local", "python": calm_python})
     yield
     client.remove_device("pi")  # another name for this computer would have to wait for its session to end
 

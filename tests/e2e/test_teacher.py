@@ -26,8 +26,8 @@ def made(service, client, request):
 
 
 @pytest.fixture(scope="module")
-def search(service, client):
-    client.add_device({"name": "pupil", "transport": "local"})
+def search(service, client, calm_python):
+    client.add_device({"name": "pupil", "transport": "local", "python": calm_python})
     body = {**SMALL, "space": SPACE, "devices": ["pupil"], "trials": 1, "sampler": "random"}
     body["objectives"] = ["wape", "sweep_seconds"]
     found = service.ended(client, client.start_search(body)["id"])

@@ -16,7 +16,7 @@ SHAPE = Shape(horizon=7, hist=0, futr=0, vocabulary=())
 TINY = Architecture(hidden=4, window=7, features=(), embedding=0, head=0, decoder="plain")
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     cell=st.sampled_from([nn.LSTM, nn.GRU]),
     layers=st.integers(1, 3),

@@ -23,7 +23,7 @@ from nas.request import SearchRequest
 from nas.search.fake import ClosedFormTrainer
 from nas.settings import Settings
 from nas.space import SearchSpace
-from nas.store import Database, attempts, devices, open_database, searches, trials
+from nas.store import Attempt, Database, attempts, devices, open_database, searches, trials
 from nas.store.states import AttemptState, WorkState, is_final
 
 PATIENCE_S = 180.0
@@ -115,7 +115,26 @@ class Rig:
         """Wait until a board measures."""
         self.until(lambda: self.open_attempts(board.name) and len(board.agents()) > 2)
 
-    def open_attempts(self, device: str) -> list:
+    def caught(self, board) -> Attempt:
+        """Wait until a board measures, hold it there as ``pause`` does, and return what it is measuring for.
+
+        While a test looks, what it is about to break would end by itself on a busy computer.
+        """
+
+        def held() -> Attempt | None:
+            self.measuring(board)
+            board.pause()
+            for _ in range(100):  # what was measured just before is being closed
+                found = self.open_attempts(board.name)
+                if len(found) == 1 and len(board.agents()) > 2:
+                    return found[0]
+                time.sleep(0.01)
+            board.resume()
+            return None
+
+        return self.until(held)
+
+    def open_attempts(self, device: str) -> list[Attempt]:
         return [one for one in self.attempts() if one.device == device and one.state == AttemptState.leased]
 
     def attempts(self, search: int = 0) -> list:
@@ -160,10 +179,10 @@ class Rig:
             process.send_signal(signal.SIGCONT)
             process.terminate()
         for thread, _, db in self._running:
-            thread.join(30)
+            thread.join(PATIENCE_S)
             db.close()
         for process in self._processes:
-            process.wait(30)
+            process.wait(PATIENCE_S)
         try:
             self.history = check(self.db, self.settings)
         finally:

@@ -1,12 +1,14 @@
 """A candidate that harms the device is the candidate's fault: it is stopped, blamed, and not tried again."""
 
 import re
+from dataclasses import replace
 
 import onnx
 import onnx_models
 from onnx import TensorProto, helper
 
 from faults.rig import SPACE, BedTrainer
+from nas.devices import tiers
 from nas.store import trials
 
 
@@ -35,7 +37,8 @@ HARMFUL = {
 """Hidden size -> what the model in its place does, and what is said of it."""
 
 
-def test_the_child_dies_and_the_agent_lives(site, beds):
+def test_the_child_dies_and_the_agent_lives(site, beds, monkeypatch):
+    monkeypatch.setitem(tiers.TIERS, "screening", replace(tiers.TIERS["screening"], deadline_s=8.0))
     board = beds.board("a", memory_mb=500, claims_mb=4000)
     rig = site()
     rig.trainer = BedTrainer({hidden: model for hidden, (_, model, _) in HARMFUL.items()})

@@ -25,12 +25,12 @@ def test_two_controllers_share_one_board(site, beds):
 
 
 def test_a_controller_that_slept_past_its_lease_is_refused(site, beds):
-    board, rig = beds.board("a"), site()
+    board, rig = beds.board("a"), site(lease_ttl=2.0)
     search = rig.search(rig.enrol(board), trials=4)
     sleeper = rig.process()
-    rig.measuring(board)
-    late = rig.open_attempts("a")[0]
+    late = rig.caught(board)
     sleeper.send_signal(signal.SIGSTOP)
+    board.resume()
     rig.controller()
     rig.until(lambda: searches.get(rig.db, search).token > late.token)
     rig.until(lambda: devices.get(rig.db, "a").token > late.device_token)

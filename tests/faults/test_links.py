@@ -15,9 +15,9 @@ def test_a_killed_sshd_costs_no_trial(site, beds, capsys):
     board, rig = beds.board("a"), site()
     search = rig.search(rig.enrol(board), trials=4)
     rig.controller()
-    rig.measuring(board)
-    broken = rig.open_attempts("a")[0]
+    broken = rig.caught(board)
     board.kill_sshd()
+    board.resume()
     killed = time.monotonic()
     board.start()
     rig.until(lambda: any(one.state == AttemptState.measured for one in rig.attempts() if one.number == broken.number))
@@ -42,8 +42,7 @@ def test_a_board_that_reboots_is_measured_again(site, beds):
     board, rig = beds.board("a"), site()
     search = rig.search(rig.enrol(board), trials=3)
     rig.controller()
-    rig.measuring(board)
-    number = rig.open_attempts("a")[0].number
+    number = rig.caught(board).number
     board.reboot()
     rig.completed(search)
     assert rig.ends(search)[number] == ["device_fault", "measured"]

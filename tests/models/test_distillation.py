@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from nas.architecture import Architecture
@@ -44,7 +44,6 @@ def forecasts(panel, split, values, *, pairs=None, in_sample=False):
     )
 
 
-@settings(deadline=None)  # torch takes its time at the first call
 @given(alpha=st.floats(0, 1), sold=st.floats(0, 50), taught=st.floats(0, 50))
 def test_the_loss_lies_between_the_sales_and_the_teacher(alpha, sold, taught):
     found = blended(torch.tensor([[sold]]), torch.tensor([[[taught]]]), torch.tensor([alpha]))

@@ -8,6 +8,7 @@ from collections import Counter
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from processes import PATIENCE_S
 
 from nas.devices.fake import FakeTransport, latency_by_size
 from nas.errors import Conflict, DeviceUnreachable
@@ -16,7 +17,6 @@ from nas.search.study import Study
 from nas.store import attempts
 
 TIGHT = {"size_kb": 60}
-PATIENCE_S = 20
 NAMES = iter(f"run{number}" for number in range(1000))
 
 
@@ -126,7 +126,7 @@ def undisturbed():
     return {}
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 2**32), sampler=st.sampled_from(["random", "tpe", "nsga2"]), apart=st.booleans())
 def test_what_a_search_finds_does_not_depend_on_what_ends_first(bench, undisturbed, seed, sampler, apart):
     def started(**parts):

@@ -295,7 +295,9 @@ FIELDS += ("path", "description")
 BODIES = JSON | st.dictionaries(st.sampled_from(FIELDS), JSON, max_size=8)
 
 
-@hypothesis_settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(
+    max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(path=st.sampled_from(POSTS), body=BODIES)
 def test_no_body_whatever_breaks_the_service(http, worked_on, path, body):
     content = json.dumps(body)  # with NaN and Infinity, which are no JSON and may be sent all the same

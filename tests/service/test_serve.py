@@ -7,6 +7,7 @@ import time
 
 import httpx
 import pytest
+from ports import free_port
 
 from nas.errors import RequestError
 from nas.service.serve import environment, listening, serve, supervised
@@ -66,9 +67,7 @@ def notes(settings):
 
 @pytest.fixture
 def port():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
+    return free_port()
 
 
 @pytest.fixture

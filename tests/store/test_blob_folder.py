@@ -19,7 +19,7 @@ def files(blobs):
     return [path for path in blobs.folder.rglob("*") if path.is_file()]
 
 
-@hypothesis_settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=st.binary(max_size=5000))
 def test_what_comes_out_is_what_went_in_under_its_sha256(blobs, content):
     sha = blobs.put(content)

@@ -243,13 +243,11 @@ class Contest(RuleBasedStateMachine):
 
 def test_whatever_controllers_do_only_the_last_holder_stores(db, clock):
     machine = type("Here", (Contest,), {"db": db, "clock": clock})
-    run_state_machine_as_test(
-        machine, settings=hypothesis_settings(max_examples=25, stateful_step_count=25, deadline=None)
-    )
+    run_state_machine_as_test(machine, settings=hypothesis_settings(max_examples=25, stateful_step_count=25))
 
 
 @given(st.lists(st.sampled_from("abcd"), min_size=1, max_size=12))
-@hypothesis_settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_nobody_overtakes_twice(db, clock, asking):
     """However often others ask, whoever stands first is next."""
     for name in [device.name for device in devices.enrolled(db)]:

@@ -164,5 +164,5 @@ class Steering(RuleBasedStateMachine):
 
 def test_whatever_users_and_controllers_do_a_search_moves_by_its_table(db):
     run_state_machine_as_test(
-        lambda: Steering(db), settings=hypothesis_settings(max_examples=60, stateful_step_count=20, deadline=None)
+        lambda: Steering(db), settings=hypothesis_settings(max_examples=60, stateful_step_count=20)
     )
