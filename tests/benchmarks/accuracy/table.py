@@ -113,7 +113,7 @@ def markdown(found: dict[str, Row]) -> str:
             row.cost("sweep", "seconds"),
             row.cost("sweep", "peak_mb"),
             row.cost("training_peak_mb"),
-            row.results[0]["tuning_seconds"],
+            round(row.results[0]["tuning_seconds"], 3),
             row.cost("fit_seconds"),
         ]
         star = "" if row.sample is None else f" ({len(row.sample)} series)"

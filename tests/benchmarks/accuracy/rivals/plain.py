@@ -24,7 +24,7 @@ def run(task: Task) -> Outcome:
     sizes = TWELVE if task.options["method"] == "plain_best" else (LARGE,)
     tried = {a: _trained(task, data, a, task.budget / len(sizes))[0] for a in sizes} if len(sizes) > 1 else {}
     best: Architecture = min(tried, key=lambda a: _error(tried[a])) if tried else LARGE
-    tuning = time.perf_counter() - started
+    tuning = time.perf_counter() - started if tried else 0.0
     if tried:
         budget = network.LONGER
         validated = train(best, data.panel, data.split, budget, task.seed)
