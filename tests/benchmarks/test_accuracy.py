@@ -59,13 +59,22 @@ def test_lightgbm_is_told_nothing_that_is_not_known_before_the_origin(what):
     hidden[what][:, first:] = 0
 
     def told(known):
-        history = History.of(
-            **known, stat=np.zeros((3, 1), np.int64), first_day=18_000, promoted=given["plan"][..., 0].astype(int)
-        )
+        stat, promoted = np.zeros((3, 1), np.int64), given["plan"][..., 0].astype(int)
+        history = History.of(**known, stat=stat, first_day=18_000, promoted=promoted, yearly=True)
         series, day = np.repeat(np.arange(3), horizon), np.tile(np.arange(origin, origin + horizon), 3)
         return features(history, series, day, np.full(len(day), origin), horizon)[0]
 
     np.testing.assert_array_equal(told(given), told(hidden))
+
+
+@pytest.mark.parametrize("yearly", [True, False])
+def test_lightgbm_knows_the_time_of_year_only_where_training_saw_one(yearly):
+    sales, stat = np.ones((1, 60), np.float32), np.zeros((1, 1), np.int64)
+    plan = hist = np.zeros((1, 60, 0), np.float32)
+    history = History.of(sales, sales, hist, plan, stat, 18_000, np.zeros((1, 60), int), yearly)
+    names = features(history, np.zeros(1, int), np.array([50]), np.array([50]), 7)[2]
+    assert ({"month", "day_of_year"} <= set(names)) is yearly
+    assert {"weekday", "day_of_month"} <= set(names)
 
 
 def test_the_same_judge_scores_whoever_forecast(setting):
