@@ -64,7 +64,7 @@ class Sshd:
         """By its own word: to call it would leave a line in its log, which tests read."""
         assert self.process is not None
         assert self.process.poll() is None, f"sshd did not start: {self.log}"
-        return "Server listening on" in self.log[said:]
+        return b"Server listening on" in (self.folder / "log").read_bytes()[said:]
 
     def stop(self) -> None:
         """Kill the server and every connection to it, at once and without goodbye."""
